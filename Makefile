@@ -1,0 +1,75 @@
+# The front door. `make help` lists the targets; every one works from a clean clone with a Rust
+# toolchain and a C compiler.
+
+SHELL := /bin/sh
+
+# Profile of `run`, `test` and `conformance` (one build for all three); `make run PROFILE=release`
+# builds with full optimisation.
+PROFILE ?= dev
+# Folder with fixtures or packed fixtures, for `conformance`.
+FIXTURES ?= $(or $(BANYAN_FIXTURES),../shared/fixtures)
+# More arguments for the program that a target starts: make run ARGS='--http.port 9545'.
+ARGS ?=
+
+# The MDBX binding needs libclang at build time: this finds it, or gets it.
+CARGO := ./scripts/libclang.sh cargo
+
+# Where the programs of PROFILE lie.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+.PHONY: help build check fmt test test-slow run devnet conformance bench docs clean toolchain programs
+
+help: ## this list
+	@echo "Banyan: make TARGET"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@echo "Variables: PROFILE=dev|release  FIXTURES=DIR  ARGS='...'"
+
+build: toolchain ## the release binary, target/release/banyan
+	$(CARGO) build --release --locked -p banyan
+
+check: toolchain ## formatting, lints, house rules, docs; dependencies if cargo-deny is there
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || { \
+		echo "make check needs rustfmt and clippy: rustup component add rustfmt clippy"; exit 1; }
+	cargo fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --workspace --locked --test tidy
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked check; \
+	else echo "cargo-deny is not installed: licences and advisories were NOT checked"; fi
+
+fmt: toolchain ## formats the code
+	cargo fmt --all
+
+test: toolchain ## every test but the slow groups, with the conformance smoke set
+	$(CARGO) test --workspace --locked --profile $(PROFILE)
+
+test-slow: toolchain ## the slow groups as well
+	$(CARGO) test --workspace --locked --profile $(PROFILE) -- --include-ignored
+
+run: programs ## a dev chain at 127.0.0.1:8545 with funded accounts
+	$(PROGRAMS)/banyan node --dev $(ARGS)
+
+devnet: toolchain ## op-node sequencer and verifier, op-batcher and an L1 (needs Go and npm)
+	@./devnet/run $(ARGS)
+
+conformance: programs ## all fixtures under FIXTURES (folder, or packed archives)
+	$(PROGRAMS)/conformance --fixtures "$(FIXTURES)" $(ARGS)
+
+bench: toolchain ## gas per second of newPayload and forkchoiceUpdated, by phase
+	$(CARGO) run --release --locked -p banyan -- bench replay $(ARGS)
+
+docs: toolchain ## API documentation in target/doc
+	$(CARGO) doc --workspace --no-deps --locked
+
+clean: ## removes target/
+	rm -rf target
+
+toolchain:
+	@command -v cargo >/dev/null 2>&1 || { echo "cargo not found: install Rust, see https://rustup.rs"; exit 1; }
+	@command -v "$${CC:-cc}" >/dev/null 2>&1 || { echo "no C compiler found (cc): install gcc or clang"; exit 1; }
+
+# With the features that tests ask for (hence the test target), so that all targets of a profile
+# share one build of the libraries.
+programs: toolchain
+	$(CARGO) build --workspace --locked --profile $(PROFILE) --bins --test smoke

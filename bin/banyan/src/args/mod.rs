@@ -1,0 +1,157 @@
+//! What can be said on the command line, in the grammar of reth and op-reth.
+//!
+//! Flags only: [`crate::config`] turns them into the node's configuration. Flags of op-reth that
+//! have no effect here are in [`crate::compat`].
+
+mod log;
+mod network;
+mod node;
+mod rpc;
+mod tuning;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use log::LogArgs;
+pub(crate) use network::NetworkArgs;
+pub(crate) use node::NodeArgs;
+pub(crate) use rpc::{AuthArgs, HttpArgs, RpcLimitArgs, WsArgs};
+pub(crate) use tuning::{BuilderArgs, TxPoolArgs};
+
+/// Second line of `--version`; hive and others look for "Version: " and "Commit SHA: ".
+const VERSION: &str =
+    concat!("Version: ", env!("CARGO_PKG_VERSION"), "\nCommit SHA: ", env!("BANYAN_COMMIT"));
+
+/// Banyan: an execution client for Ethereum rules and the OP Stack.
+///
+/// `banyan node --dev` starts a chain of your own; `banyan node --chain genesis.json
+/// --authrpc.jwtsecret jwt.hex` waits for a consensus client.
+#[derive(Debug, Parser)]
+#[command(name = "banyan", version = VERSION, args_override_self = true)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Logging.
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the node.
+    Node(Box<NodeArgs>),
+    /// Create the database and write the genesis block.
+    Init(StoreArgs),
+    /// Import blocks from RLP files, oldest first.
+    Import(ImportArgs),
+    /// Print the genesis file of the chain as JSON.
+    DumpGenesis(ChainArgs),
+    /// Look at the database.
+    Db(DbArgs),
+    /// Measure.
+    Bench(BenchArgs),
+    /// Proof history: op-reth needs a store of its own for it, here it is part of the database.
+    Proofs(ProofsArgs),
+}
+
+/// Which chain.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ChainArgs {
+    /// The chain: `dev`, or the path of a genesis file in geth or op-geth form.
+    #[arg(long, value_name = "NAME_OR_FILE", default_value = "dev")]
+    pub(crate) chain: String,
+}
+
+/// Which chain, stored where.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreArgs {
+    /// Chain.
+    #[command(flatten)]
+    pub(crate) chain: ChainArgs,
+    /// Directory of all data; created with its parents.
+    /// [default: banyan/CHAIN in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) datadir: Option<PathBuf>,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Database.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Files of RLP-encoded blocks, one after another.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// `db`.
+#[derive(Debug, Args)]
+pub(crate) struct DbArgs {
+    /// What to show.
+    #[command(subcommand)]
+    pub(crate) command: DbCommand,
+}
+
+/// The subcommands of `db`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Size and number of entries of each table.
+    Stats(StoreArgs),
+    /// Path of the database.
+    Path(StoreArgs),
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub(crate) command: BenchCommand,
+}
+
+/// The subcommands of `bench`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Build blocks of a known workload, then time newPayload + forkchoiceUpdated for each of them
+    /// on a fresh database.
+    Replay(ReplayArgs),
+}
+
+/// `bench replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Workloads, comma separated: transfers, erc20, mixed.
+    #[arg(long, value_name = "NAMES", default_value = "transfers,erc20,mixed")]
+    pub(crate) workload: String,
+    /// Measured blocks per workload.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) blocks: u64,
+    /// Gas limit of each block, filled up by the workload.
+    #[arg(long, value_name = "GAS", default_value_t = 60_000_000)]
+    pub(crate) gas_limit: u64,
+    /// Accounts that send, each in turn.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) senders: u32,
+    /// Seed of all choices: the same seed gives the same blocks.
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Directory for the two databases, removed afterwards. [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tmpdir: Option<PathBuf>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `proofs`: accepted so that launchers written for op-reth go on.
+#[derive(Debug, Args)]
+pub(crate) struct ProofsArgs {
+    /// Subcommand and flags of op-reth, all without effect.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<String>,
+}

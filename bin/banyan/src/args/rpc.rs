@@ -1,0 +1,116 @@
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::Args;
+
+use crate::parse;
+
+/// JSON-RPC over HTTP.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP and WebSocket RPC")]
+pub(crate) struct HttpArgs {
+    /// Serve JSON-RPC over HTTP.
+    #[arg(long)]
+    pub(crate) http: bool,
+    /// Address to listen on.
+    #[arg(long = "http.addr", value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) http_addr: IpAddr,
+    /// Port to listen on; 0 lets the system choose.
+    #[arg(long = "http.port", value_name = "PORT", default_value_t = 8545)]
+    pub(crate) http_port: u16,
+    /// Namespaces, comma separated; `all`, `none`. [default: eth,net,web3; all with --dev]
+    #[arg(long = "http.api", value_name = "NAMES")]
+    pub(crate) http_api: Option<String>,
+    /// Origins that browsers may call from, comma separated; `*` for any.
+    #[arg(long = "http.corsdomain", value_name = "ORIGINS")]
+    pub(crate) http_cors: Option<String>,
+}
+
+/// JSON-RPC over WebSocket.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "HTTP and WebSocket RPC")]
+pub(crate) struct WsArgs {
+    /// Serve JSON-RPC over WebSocket.
+    #[arg(long)]
+    pub(crate) ws: bool,
+    /// Address to listen on.
+    #[arg(long = "ws.addr", value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) ws_addr: IpAddr,
+    /// Port to listen on; with the port of HTTP both share one socket.
+    #[arg(long = "ws.port", value_name = "PORT", default_value_t = 8546)]
+    pub(crate) ws_port: u16,
+    /// Namespaces, as for HTTP.
+    #[arg(long = "ws.api", value_name = "NAMES")]
+    pub(crate) ws_api: Option<String>,
+    /// Origins, as for HTTP.
+    #[arg(long = "ws.origins", alias = "ws.corsdomain", value_name = "ORIGINS")]
+    pub(crate) ws_origins: Option<String>,
+}
+
+/// The Engine API, for the consensus client.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Engine API")]
+pub(crate) struct AuthArgs {
+    /// Address to listen on.
+    #[arg(long = "authrpc.addr", value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) auth_addr: IpAddr,
+    /// Port to listen on (HTTP and WebSocket); 0 lets the system choose.
+    #[arg(long = "authrpc.port", value_name = "PORT", default_value_t = 8551)]
+    pub(crate) auth_port: u16,
+    /// File with the JWT secret, 32 bytes hex; made if missing. [default: DATADIR/jwt.hex]
+    #[arg(long = "authrpc.jwtsecret", value_name = "FILE")]
+    pub(crate) auth_jwtsecret: Option<PathBuf>,
+    /// No Engine API.
+    #[arg(long, alias = "disable-engine-api")]
+    pub(crate) disable_auth_server: bool,
+    /// No IPC socket (there is none: always in effect).
+    #[arg(long, hide = true)]
+    pub(crate) ipcdisable: bool,
+}
+
+/// Limits of JSON-RPC.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "RPC limits")]
+pub(crate) struct RpcLimitArgs {
+    /// Largest request, MB.
+    #[arg(long = "rpc.max-request-size", alias = "rpc-max-request-size", value_name = "MB")]
+    #[arg(default_value_t = 15)]
+    pub(crate) max_request_size: u32,
+    /// Largest answer, MB.
+    #[arg(long = "rpc.max-response-size", value_name = "MB", default_value_t = 160)]
+    #[arg(aliases = ["rpc-max-response-size", "rpc.returndata.limit"])]
+    pub(crate) max_response_size: u32,
+    /// Most connections per server.
+    #[arg(long = "rpc.max-connections", alias = "rpc-max-connections", value_name = "N")]
+    #[arg(default_value_t = 500)]
+    pub(crate) max_connections: u32,
+    /// Most subscriptions per connection.
+    #[arg(long = "rpc.max-subscriptions-per-connection", value_name = "N")]
+    #[arg(alias = "rpc-max-subscriptions-per-connection", default_value_t = 1024)]
+    pub(crate) max_subscriptions: u32,
+    /// Most blocks that one eth_getLogs may span; 0: no limit.
+    #[arg(long = "rpc.max-blocks-per-filter", alias = "rpc-max-blocks-per-filter")]
+    #[arg(value_name = "N", default_value_t = 100_000)]
+    pub(crate) max_blocks_per_filter: u64,
+    /// Most logs in one answer; 0: no limit.
+    #[arg(long = "rpc.max-logs-per-response", alias = "rpc-max-logs-per-response")]
+    #[arg(value_name = "N", default_value_t = 20_000)]
+    pub(crate) max_logs_per_response: usize,
+    /// Most gas of eth_call and eth_estimateGas.
+    #[arg(long = "rpc.gascap", alias = "rpc-gascap", value_name = "GAS")]
+    #[arg(default_value_t = 50_000_000)]
+    pub(crate) gas_cap: u64,
+    /// Highest fee of a transaction that eth_sendRawTransaction takes, ether; 0: no limit.
+    #[arg(long = "rpc.txfeecap", alias = "rpc-txfeecap", value_name = "ETHER")]
+    #[arg(default_value = "1.0", value_parser = parse::ether)]
+    pub(crate) tx_fee_cap: u128,
+    /// Lowest priority fee that eth_maxPriorityFeePerGas suggests, wei.
+    #[arg(long = "min-suggested-priority-fee", value_name = "WEI", default_value_t = 1_000_000)]
+    pub(crate) min_suggested_priority_fee: u128,
+    /// Blocks that the gas price oracle looks at.
+    #[arg(long = "gpo.blocks", value_name = "N", default_value_t = 20)]
+    pub(crate) gpo_blocks: u64,
+    /// Blocks back from the head for which eth_getProof is wanted: a lower bound, since proofs are
+    /// given at every retained block.
+    #[arg(long = "rpc.eth-proof-window", value_name = "N", default_value_t = 0, hide = true)]
+    pub(crate) eth_proof_window: u64,
+}

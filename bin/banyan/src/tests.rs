@@ -1,0 +1,206 @@
+//! The command line as launchers use it.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use banyan_node::{ChainChoice, DataDir, LogFormat, LogLevel, Namespace, Nat, NodeConfig, NodeKey};
+use clap::CommandFactory;
+use serde_json::Value;
+
+use crate::{
+    args::{Cli, Command},
+    compat, config,
+};
+
+fn command_line(words: &[&str]) -> Result<(Cli, Vec<&'static str>), clap::Error> {
+    parse_words(words.iter().map(|word| (*word).to_owned()))
+}
+
+fn parse_words(
+    words: impl Iterator<Item = String>,
+) -> Result<(Cli, Vec<&'static str>), clap::Error> {
+    crate::parse(std::iter::once("banyan".to_owned()).chain(words).map(OsString::from))
+}
+
+/// Configuration of a `node` command line.
+fn node(words: &[&str]) -> NodeConfig {
+    let (cli, _) = command_line(words).unwrap_or_else(|error| panic!("{error}"));
+    let Command::Node(args) = &cli.command else { panic!("not `node`") };
+    config::node(args).0
+}
+
+fn vectors() -> Vec<Value> {
+    let text = include_str!("../../../testdata/argv.json");
+    let mut file: Value = serde_json::from_str(text).unwrap();
+    file["vectors"].as_array_mut().map(std::mem::take).unwrap()
+}
+
+fn vector(id: &str) -> NodeConfig {
+    let vector = vectors().into_iter().find(|vector| vector["id"] == id).unwrap();
+    let words = vector["args"].as_array().unwrap();
+    let words: Vec<_> = words.iter().map(|word| word.as_str().unwrap()).collect();
+    node(&words)
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    compat::accept_ignored(Cli::command()).debug_assert();
+}
+
+#[test]
+fn every_launcher_is_understood() {
+    for vector in vectors() {
+        let id = vector["id"].as_str().unwrap();
+        let words = vector["args"].as_array().unwrap().iter();
+        let parsed = parse_words(words.map(|word| word.as_str().unwrap().to_owned()));
+        match vector["expect"].as_str().unwrap() {
+            "error" => assert!(parsed.is_err(), "{id}"),
+            _ => {
+                let (cli, _) = parsed.unwrap_or_else(|error| panic!("{id}: {error}"));
+                if let Command::Node(args) = &cli.command {
+                    config::node(args);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_flag_is_refused_with_the_nearest_name() {
+    let error = command_line(&["node", "--http.prot=8545"]).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("--http.prot") && text.contains("--http.port"), "{text}");
+    assert_ne!(error.exit_code(), 0);
+    assert!(command_line(&["node", "--nonsense"]).is_err());
+    assert!(command_line(&["init", "--jit"]).is_err(), "a flag of `node` only");
+}
+
+#[test]
+fn of_repeated_flags_the_last_one_counts() {
+    let config = node(&["node", "--http", "--http.api=eth", "--http.api=eth,miner"]);
+    assert_eq!(config.http.unwrap().api, [Namespace::Eth, Namespace::Miner]);
+    let config = node(&["node", "--datadir=/a", "--datadir", "/b", "--metrics=1", "--metrics=:2"]);
+    assert_eq!(config.datadir, DataDir::At(PathBuf::from("/b")));
+    assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:2");
+    assert!(command_line(&["node", "--jit.blocking", "--jit.blocking"]).is_ok());
+}
+
+#[test]
+fn the_op_package_gets_its_ports_and_address() {
+    let config = vector("optimism-package/op-reth/sequencer");
+    assert_eq!(
+        config.chain,
+        ChainChoice::File(PathBuf::from("/network-configs/genesis-2151908.json"))
+    );
+    let (http, ws) = (config.http.unwrap(), config.ws.unwrap());
+    assert_eq!(http.addr.to_string(), "0.0.0.0:8545");
+    assert_eq!(http.origins, ["*"]);
+    assert!(http.api.contains(&Namespace::Miner) && http.api.contains(&Namespace::Admin));
+    assert_eq!(ws.addr.to_string(), "0.0.0.0:8546");
+    let auth = config.auth.unwrap();
+    assert_eq!(auth.addr.to_string(), "0.0.0.0:8551");
+    assert_eq!(auth.jwt_secret, Some(PathBuf::from("/jwt/jwtsecret")));
+    assert_eq!(config.network.nat, Nat::External([172, 16, 0, 10].into()));
+    assert_eq!(config.metrics.unwrap().to_string(), "0.0.0.0:9001");
+    assert!(config.dev.is_none());
+}
+
+#[test]
+fn devstack_gets_free_ports_and_its_key() {
+    let config = vector("devstack/node");
+    let ports = [config.http.unwrap().addr, config.ws.unwrap().addr, config.auth.unwrap().addr]
+        .map(|addr| addr.port());
+    assert_eq!(ports, [0; 3]);
+    assert_eq!((config.network.port, config.network.discovery_port), (0, 0));
+    assert_eq!(config.metrics.unwrap().port(), 0);
+    assert_eq!(config.network.key, NodeKey::File(PathBuf::from("/tmp/t/p2p.key")));
+    assert_eq!(config.builder.interval, Duration::from_millis(100));
+    assert_eq!(config.builder.deadline, Duration::from_secs(2));
+    assert_eq!(config.pool.minimum_priority_fee, 1);
+}
+
+#[test]
+fn hive_may_write_values_as_words_of_their_own() {
+    let config = vector("hive/reth/node-automine");
+    assert_eq!(config.dev.unwrap().block_time, Duration::from_secs(5));
+    assert_eq!(config.rpc.network_id, Some(1337));
+    let config = vector("ethereum-package/reth");
+    assert_eq!(config.builder.gas_limit, Some(60_000_000));
+}
+
+#[test]
+fn flags_without_effect_are_named_once() {
+    let words =
+        ["node", "--full", "--block-interval", "500000", "--rollup.sequencer-http=http://a"];
+    let (_, ignored) = command_line(&words).unwrap();
+    assert_eq!(ignored, ["full", "prune.block-interval", "rollup.sequencer"]);
+    let (_, ignored) = command_line(&["node", "--http", "--txpool.nolocals", "-d"]).unwrap();
+    assert!(ignored.is_empty(), "{ignored:?}");
+}
+
+#[test]
+fn namespaces_that_we_do_not_serve_are_a_warning() {
+    let (cli, _) = command_line(&["node", "--http", "--http.api=eth,engine,flashbots"]).unwrap();
+    let Command::Node(args) = &cli.command else { panic!("not `node`") };
+    let (config, warnings) = config::node(args);
+    assert_eq!(config.http.unwrap().api, [Namespace::Eth]);
+    assert_eq!(warnings, ["--http.api: not served: engine, flashbots"]);
+}
+
+#[test]
+fn a_dev_chain_serves_everything_without_a_secret() {
+    let config = node(&["node", "--dev"]);
+    assert_eq!(config.chain, ChainChoice::Dev);
+    assert_eq!(config.dev.unwrap().block_time, Duration::from_secs(1));
+    let http = config.http.unwrap();
+    assert_eq!(http.addr.to_string(), "127.0.0.1:8545");
+    assert_eq!((http.api.len(), http.origins.len()), (Namespace::ALL.len(), 1));
+    assert_eq!(config.ws.unwrap().addr.to_string(), "127.0.0.1:8546");
+}
+
+#[test]
+fn instances_have_ports_of_their_own() {
+    let config = node(&["node", "--http", "--ws", "--instance=3"]);
+    assert_eq!(config.http.unwrap().addr.port(), 8543);
+    assert_eq!(config.ws.unwrap().addr.port(), 8550);
+    assert_eq!(config.auth.unwrap().addr.port(), 8751);
+    assert_eq!(config.network.port, 30305);
+    assert!(command_line(&["node", "--instance=0"]).is_err());
+}
+
+#[test]
+fn verbosity_may_stand_anywhere() {
+    let level = |words: &[&str]| {
+        let (cli, _) = command_line(words).unwrap();
+        config::logging(&cli.log, false).level
+    };
+    assert_eq!(level(&["node"]), LogLevel::Info);
+    assert_eq!(level(&["init", "-vvvv", "--datadir", "/d", "--chain", "dev"]), LogLevel::Debug);
+    assert_eq!(level(&["-v", "node"]), LogLevel::Error);
+    assert_eq!(level(&["node", "-q"]), LogLevel::Off);
+    let (cli, _) =
+        command_line(&["node", "--log.stdout.format=json", "--log.file.max-files=0"]).unwrap();
+    let logging = config::logging(&cli.log, false);
+    assert_eq!(logging.format, LogFormat::Json);
+    assert!(logging.file.is_none());
+}
+
+#[test]
+fn the_version_has_the_two_lines_that_hive_reads() {
+    let error = command_line(&["--version"]).unwrap_err();
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].contains("Version: ") && lines[1].contains("Commit SHA: "), "{text}");
+    assert_eq!(error.exit_code(), 0);
+}
+
+#[test]
+fn the_compatibility_table_knows_both_kinds() {
+    let table = compat::table(&compat::accept_ignored(Cli::command()));
+    let effect = |flag: &str| {
+        let line = table.lines().find(|line| line.split(' ').next() == Some(flag)).unwrap();
+        line.ends_with("takes effect")
+    };
+    assert!(effect("--http.port") && effect("--log.stdout.format"));
+    assert!(!effect("--jit") && !effect("--prune.bodies.before"));
+    assert!(table.lines().count() > 284, "all of op-reth's flags");
+}

@@ -1,0 +1,105 @@
+//! The chain thread: takes one event at a time, in order. Everything that can wake it is here.
+
+use std::{sync::Arc, thread::JoinHandle};
+
+use banyan_primitives::{B256, RecoveredBlock};
+use crossbeam_channel::{Receiver, Sender, select};
+use tokio::sync::oneshot;
+
+use crate::{
+    ChainError, ChainView, ExecutedBlock, ForkchoiceError, ForkchoiceState, PayloadStatus,
+    machine::Chain,
+};
+
+type Reply<T, E> = oneshot::Sender<Result<T, E>>;
+/// For callers that block their own thread.
+type BlockingReply<T> = Sender<Result<T, ChainError>>;
+
+/// What the chain thread can be asked.
+#[derive(Debug)]
+pub(crate) enum Event {
+    NewPayload(RecoveredBlock, Reply<PayloadStatus, ChainError>),
+    Forkchoice(ForkchoiceState, Reply<(PayloadStatus, Arc<ChainView>), ForkchoiceError>),
+    Built(Arc<ExecutedBlock>),
+    Import(RecoveredBlock, BlockingReply<PayloadStatus>),
+    Shutdown(BlockingReply<()>),
+}
+
+/// Starts the thread. It ends with `Shutdown`, or when every handle is gone.
+pub(crate) fn spawn(mut chain: Chain, inbox: Receiver<Event>) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("chain".into()).spawn(move || {
+        let stopped = run(&mut chain, &inbox);
+        let result = chain.persist_all();
+        chain.persister.stop();
+        if let Err(error) = &result {
+            tracing::error!(%error, "could not write the newest blocks while stopping");
+        }
+        if let Some(reply) = stopped {
+            let _ = reply.send(result);
+        }
+    })
+}
+
+fn run(chain: &mut Chain, inbox: &Receiver<Event>) -> Option<BlockingReply<()>> {
+    let persisted = chain.persister.results();
+    loop {
+        select! {
+            recv(inbox) -> event => match event {
+                Ok(Event::Shutdown(reply)) => return Some(reply),
+                // Whoever waits for it learns that we stop when the event is dropped.
+                Ok(_) if chain.is_stopping() => {}
+                Ok(event) => handle(chain, event),
+                Err(_) => return None,
+            },
+            recv(persisted) -> result => {
+                let outcome = match result {
+                    Ok(result) => chain.on_persisted(result).and_then(|()| chain.persist_if_due()),
+                    Err(_) => Err(ChainError::Fault("the persistence thread ended".into())),
+                };
+                if let Err(error) = outcome {
+                    tracing::error!(%error, "persisting blocks failed");
+                    if matches!(error, ChainError::Fault(_)) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Answers one event. A reply nobody waits for any more is no error.
+fn handle(chain: &mut Chain, event: Event) {
+    match event {
+        Event::NewPayload(block, reply) => {
+            let hash = block.hash();
+            let status = chain.on_new_payload(block);
+            let judged =
+                matches!(status, Ok(PayloadStatus::Valid(_) | PayloadStatus::Invalid { .. }));
+            let _ = reply.send(status);
+            // Those that waited for an invalid block are invalid like it.
+            if judged {
+                connect(chain, hash);
+            }
+        }
+        Event::Forkchoice(state, reply) => {
+            let _ = reply.send(chain.on_forkchoice(state));
+        }
+        Event::Built(block) => {
+            if let Err(error) = chain.on_built(block) {
+                tracing::error!(%error, "taking in a block that we built failed");
+            }
+        }
+        Event::Import(block, reply) => {
+            let _ = reply.send(chain.on_import(block));
+        }
+        Event::Shutdown(reply) => {
+            let _ = reply.send(Ok(()));
+        }
+    }
+}
+
+fn connect(chain: &mut Chain, parent: B256) {
+    if let Err(error) = chain.connect_waiting(parent) {
+        tracing::error!(%error, "executing waiting blocks failed");
+    }
+}

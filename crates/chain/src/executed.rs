@@ -1,0 +1,53 @@
+use std::{sync::Arc, time::Duration};
+
+use banyan_executor::BlockOutput;
+use banyan_primitives::{B256, B256Map, BlockRef, RecoveredBlock};
+use banyan_state::Layer;
+
+/// How long the phases of a block took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockTimings {
+    /// Running the transactions.
+    pub execute: Duration,
+    /// State root and trie nodes.
+    pub root: Duration,
+}
+
+/// A block that was executed and found right: the one currency of the node.
+#[derive(Clone, Debug)]
+pub struct ExecutedBlock {
+    /// The block with senders.
+    pub block: RecoveredBlock,
+    /// Receipts, gas, requests, diff.
+    pub output: Arc<BlockOutput>,
+    /// Its state and trie node changes.
+    pub layer: Arc<Layer>,
+    /// How long it took.
+    pub timings: BlockTimings,
+    /// Index of each transaction, by hash.
+    transactions: B256Map<usize>,
+}
+
+impl ExecutedBlock {
+    /// Joins a block with what executing it gave.
+    pub fn new(
+        block: RecoveredBlock,
+        output: BlockOutput,
+        layer: Layer,
+        timings: BlockTimings,
+    ) -> Self {
+        let transactions = block.body.transactions.iter().enumerate();
+        let transactions = transactions.map(|(index, tx)| (*tx.hash(), index)).collect();
+        Self { block, output: Arc::new(output), layer: Arc::new(layer), timings, transactions }
+    }
+
+    /// Height and hash.
+    pub fn block_ref(&self) -> BlockRef {
+        self.block.block_ref()
+    }
+
+    /// Index of a transaction in the block.
+    pub fn index_of(&self, tx_hash: &B256) -> Option<usize> {
+        self.transactions.get(tx_hash).copied()
+    }
+}

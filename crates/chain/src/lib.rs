@@ -1,0 +1,32 @@
+//! The block tree and fork choice.
+//!
+//! One thread decides the chain: it takes events in order ([`ChainHandle`] sends them), executes
+//! and inserts blocks, moves the head, and publishes an immutable [`ChainView`]. Readers load the
+//! view and never wait for the thread. A second thread writes old blocks to the database.
+//!
+//! `tree`, `insert` and `forkchoice` are a plain state machine without threads or
+//! clocks in decisions; `event_loop` is the thin shell around it. Not here: building (`payload`),
+//! wire types (`rpc`).
+
+mod buffer;
+mod difficulty;
+mod error;
+mod event_loop;
+mod executed;
+mod forkchoice;
+mod handle;
+mod import;
+mod insert;
+mod invalid;
+mod machine;
+mod persist;
+mod recovery;
+mod seal;
+mod tree;
+mod view;
+
+pub use error::{ChainError, ForkchoiceError, OpenError};
+pub use executed::{BlockTimings, ExecutedBlock};
+pub use handle::{CanonicalChange, ChainConfig, ChainHandle, ForkchoiceState, PayloadStatus};
+pub use seal::{SealError, SealRequest, seal};
+pub use view::{ChainView, TransactionLocation};

@@ -1,0 +1,229 @@
+//! The persistence thread: old canonical blocks go to the database, one write transaction a batch,
+//! markers in the same transaction. At most one batch is in flight.
+
+use std::{sync::Arc, thread::JoinHandle, time::Instant};
+
+use banyan_primitives::{BlockRef, RecoveredBlock, SealedHeader};
+use banyan_state::{persist_layer, unwind};
+use banyan_storage::{BlockRead, Database, Marker, StorageError, WriteTxn};
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::{ChainError, ExecutedBlock, machine::Chain};
+
+/// The labels of a database whose newest block is `head`: finalized ≤ safe ≤ head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Markers {
+    pub(crate) head: BlockRef,
+    pub(crate) safe: Option<BlockRef>,
+    pub(crate) finalized: Option<BlockRef>,
+}
+
+impl Markers {
+    /// Reads them; `None` from a database without a genesis block.
+    pub(crate) fn read(txn: &impl BlockRead) -> Result<Option<Self>, StorageError> {
+        let Some(head) = txn.marker(Marker::Head)? else { return Ok(None) };
+        let (safe, finalized) = (txn.marker(Marker::Safe)?, txn.marker(Marker::Finalized)?);
+        Ok(Some(Self { head, safe, finalized }))
+    }
+
+    pub(crate) fn write(&self, txn: &WriteTxn<'_>) -> Result<(), StorageError> {
+        txn.set_marker(Marker::Head, self.head)?;
+        for (marker, block) in [(Marker::Safe, self.safe), (Marker::Finalized, self.finalized)] {
+            match block {
+                Some(block) => txn.set_marker(marker, block)?,
+                None => txn.clear_marker(marker)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Canonical blocks to write, oldest first, the first one a child of the persisted tip.
+#[derive(Debug)]
+struct PersistBatch {
+    blocks: Vec<Arc<ExecutedBlock>>,
+    markers: Markers,
+}
+
+type PersistResult = Result<BlockRef, StorageError>;
+
+/// The chain thread's end of the persistence thread.
+#[derive(Debug)]
+pub(crate) struct Persister {
+    jobs: Option<Sender<PersistBatch>>,
+    results: Receiver<PersistResult>,
+    /// Height that the batch in flight leads to.
+    in_flight: Option<u64>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Persister {
+    pub(crate) fn spawn(db: Database) -> std::io::Result<Self> {
+        let (jobs, inbox) = bounded::<PersistBatch>(1);
+        let (outbox, results) = bounded(1);
+        let thread = std::thread::Builder::new().name("persist".into()).spawn(move || {
+            for batch in inbox {
+                if outbox.send(write(&db, &batch)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { jobs: Some(jobs), results, in_flight: None, thread: Some(thread) })
+    }
+
+    /// Where results arrive.
+    pub(crate) fn results(&self) -> Receiver<PersistResult> {
+        self.results.clone()
+    }
+
+    /// Height that the batch in flight leads to, if there is one.
+    pub(crate) const fn target(&self) -> Option<u64> {
+        self.in_flight
+    }
+
+    fn send(&mut self, batch: PersistBatch) -> Result<(), ChainError> {
+        let jobs = self.jobs.as_ref().ok_or(ChainError::Stopped)?;
+        let target = batch.markers.head.number;
+        jobs.send(batch).map_err(|_| ChainError::Stopped)?;
+        self.in_flight = Some(target);
+        Ok(())
+    }
+
+    /// Ends the thread after its last batch.
+    pub(crate) fn stop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the persistence thread panicked");
+        }
+    }
+}
+
+fn write(db: &Database, batch: &PersistBatch) -> PersistResult {
+    let started = Instant::now();
+    let txn = db.write()?;
+    let mut tip = BlockRef::default();
+    for executed in &batch.blocks {
+        tip = executed.block_ref();
+        txn.put_block(&executed.block, &executed.output.receipts)?;
+        txn.set_canonical(&executed.block)?;
+        persist_layer(&txn, &executed.layer)?;
+    }
+    batch.markers.write(&txn)?;
+    txn.commit()?;
+    metrics::histogram!("banyan_block_persist_seconds")
+        .record(started.elapsed() / u32::try_from(batch.blocks.len()).unwrap_or(u32::MAX).max(1));
+    Ok(tip)
+}
+
+impl Chain {
+    /// Unpersisted blocks beyond those that are kept in memory.
+    fn backlog(&self) -> u64 {
+        let unpersisted = self.tree.head().number - self.tree.persisted().number;
+        unpersisted.saturating_sub(self.config.keep_blocks)
+    }
+
+    /// Called before the chain grows. If the disk is slower than the chain, waits for it: answering
+    /// more slowly instead of growing. If it fails, fails too, as long as it does.
+    pub(crate) fn wait_for_disk(&mut self) -> Result<(), ChainError> {
+        if self.backlog() > self.config.max_unpersisted_blocks {
+            self.finish_persisting()?;
+            if self.backlog() > self.config.max_unpersisted_blocks {
+                self.persist_if_due()?;
+                self.finish_persisting()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a write if enough blocks are old enough, or if the CL has called them safe.
+    pub(crate) fn persist_if_due(&mut self) -> Result<(), ChainError> {
+        let aged = self.tree.head().number.saturating_sub(self.config.keep_blocks);
+        let safe = self.safe.as_ref().map_or(0, |safe| safe.number);
+        let aged_due = self.backlog() >= self.config.persist_threshold.max(1);
+        let target = if aged_due { aged.max(safe) } else { safe };
+        self.start_persisting(target)
+    }
+
+    /// Starts writing canonical blocks up to `target`, unless a write is in flight.
+    fn start_persisting(&mut self, target: u64) -> Result<(), ChainError> {
+        if self.persister.in_flight.is_some() || target <= self.tree.persisted().number {
+            return Ok(());
+        }
+        let blocks = self.tree.canonical().iter().take_while(|b| b.block.number() <= target);
+        let blocks: Vec<_> = blocks.cloned().collect();
+        let Some(tip) = blocks.last().map(|block| block.block_ref()) else { return Ok(()) };
+        let markers = self.markers(tip);
+        self.persister.send(PersistBatch { blocks, markers })
+    }
+
+    /// Markers as they may stand on disk with `tip` as the newest block: finalized ≤ safe ≤ tip.
+    fn markers(&self, tip: BlockRef) -> Markers {
+        let clip = |label: &Option<SealedHeader>| {
+            label
+                .as_ref()
+                .map(|header| if header.number > tip.number { tip } else { header.into() })
+        };
+        Markers { head: tip, safe: clip(&self.safe), finalized: clip(&self.finalized) }
+    }
+
+    /// A batch is on disk: its blocks leave memory.
+    pub(crate) fn on_persisted(&mut self, result: PersistResult) -> Result<(), ChainError> {
+        self.persister.in_flight = None;
+        let tip = result.map_err(|error| ChainError::Write(error.to_string()))?;
+        self.tree.advance_persisted(tip);
+        self.last_reverse = None;
+        self.publish();
+        Ok(())
+    }
+
+    /// Waits for the batch in flight, if any.
+    pub(crate) fn finish_persisting(&mut self) -> Result<(), ChainError> {
+        if self.persister.in_flight.is_none() {
+            return Ok(());
+        }
+        let result = self.persister.results.recv().map_err(|_| ChainError::Stopped)?;
+        self.on_persisted(result)
+    }
+
+    /// Writes everything canonical, and the markers.
+    pub(crate) fn persist_all(&mut self) -> Result<(), ChainError> {
+        self.finish_persisting()?;
+        self.start_persisting(self.tree.head().number)?;
+        self.finish_persisting()?;
+        let markers = self.markers(self.tree.persisted());
+        let txn = self.db.write()?;
+        markers.write(&txn)?;
+        txn.commit()?;
+        Ok(self.db.sync()?)
+    }
+
+    /// Takes the database back to `ancestor`, and nothing else; gives back the ancestor's header and
+    /// the blocks that left the chain, oldest first. They stay readable by hash.
+    pub(crate) fn unwind_database(
+        &mut self,
+        ancestor: BlockRef,
+    ) -> Result<(SealedHeader, Vec<RecoveredBlock>), ChainError> {
+        let tip = self.tree.persisted();
+        let reverse = self.reverse_layer(ancestor)?;
+        let mut reverted = Vec::new();
+        let txn = self.db.write()?;
+        for number in ancestor.number + 1..=tip.number {
+            let hash = txn.canonical_hash(number)?.unwrap_or_default();
+            let Some(block) = txn.block(BlockRef::new(number, hash))? else {
+                return Err(ChainError::Fault(format!("canonical block {number} is missing")));
+            };
+            txn.remove_canonical(number)?;
+            reverted.push(block);
+        }
+        unwind(&txn, ancestor, &reverse)?;
+        let Some(header) = txn.header(ancestor)? else {
+            return Err(ChainError::Fault(format!("header {ancestor} is missing")));
+        };
+        self.markers(ancestor).write(&txn)?;
+        txn.commit()?;
+        self.last_reverse = None;
+        Ok((header, reverted))
+    }
+}

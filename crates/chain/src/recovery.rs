@@ -1,0 +1,105 @@
+//! Opening: genesis into an empty database, or the chain as the markers left it.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use arc_swap::ArcSwap;
+use banyan_chainspec::ChainSpec;
+use banyan_commitment::rebuild;
+use banyan_primitives::{BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
+use banyan_state::{FlatState, GenesisAccount, write_genesis, write_nodes};
+use banyan_storage::{BlockRead, Database, StorageError};
+use lru::LruCache;
+use tokio::sync::broadcast;
+
+use crate::{
+    ChainConfig, ChainError, ChainView, OpenError,
+    buffer::OrphanBuffer,
+    difficulty::TotalDifficulties,
+    invalid::InvalidCache,
+    machine::Chain,
+    persist::{Markers, Persister},
+    tree::BlockTree,
+};
+
+/// Moves of the head a slow subscriber may fall behind.
+const CHANGES_KEPT: usize = 256;
+
+/// Built blocks that wait for their newPayload; older ones are executed again if they come.
+const BUILT_KEPT: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
+
+impl Chain {
+    /// Opens the chain of `spec` in `db`.
+    pub(crate) fn open(
+        spec: Arc<ChainSpec>,
+        db: Database,
+        config: ChainConfig,
+    ) -> Result<Self, OpenError> {
+        db.bind(spec.chain_id, spec.genesis_header.hash())?;
+        let stored = db.read().and_then(|txn| Markers::read(&txn)).map_err(ChainError::from)?;
+        let markers = match stored {
+            Some(markers) => markers,
+            None => init_genesis(&spec, &db)?,
+        };
+        let head = stored_header(&db, markers.head)?;
+        let label =
+            |label: Option<BlockRef>| label.map(|label| stored_header(&db, label)).transpose();
+        let (safe, finalized) = (label(markers.safe)?, label(markers.finalized)?);
+        let tree = BlockTree::new(head);
+        let view = ChainView::new(db.clone(), &tree, safe.clone(), finalized.clone());
+        let persister = Persister::spawn(db.clone())
+            .map_err(|error| ChainError::Fault(format!("cannot start a thread: {error}")))?;
+        Ok(Self {
+            spec,
+            db,
+            config,
+            tree,
+            invalid: InvalidCache::new(),
+            buffer: OrphanBuffer::new(),
+            built: LruCache::new(BUILT_KEPT),
+            total_difficulties: TotalDifficulties::new(),
+            safe,
+            finalized,
+            persister,
+            published: Arc::new(ArcSwap::from_pointee(view)),
+            changes: broadcast::channel(CHANGES_KEPT).0,
+            last_reverse: None,
+            stopping: Arc::default(),
+        })
+    }
+}
+
+fn stored_header(db: &Database, block: BlockRef) -> Result<SealedHeader, ChainError> {
+    let header = db.read()?.header(block)?;
+    header.ok_or_else(|| ChainError::Fault(format!("header {block} is missing from the database")))
+}
+
+/// Writes the genesis block and its state in one transaction.
+fn init_genesis(spec: &ChainSpec, db: &Database) -> Result<Markers, OpenError> {
+    let header = spec.genesis_header.clone();
+    let block = BlockRef::from(&header);
+    let txn = db.write().map_err(ChainError::from)?;
+    let accounts = spec.alloc.iter().map(|(address, account)| GenesisAccount {
+        address: *address,
+        nonce: account.nonce,
+        balance: account.balance,
+        code: account.code.clone(),
+        storage: account.storage.iter().map(|(slot, value)| (*slot, *value)).collect(),
+    });
+    write_genesis(&txn, block, accounts).map_err(ChainError::from)?;
+    let root = rebuild(&FlatState::new(&txn)).map_err(ChainError::from)?;
+    if root.root != header.state_root {
+        return Err(OpenError::GenesisRoot { header: header.state_root, computed: root.root });
+    }
+    let markers = Markers { head: block, safe: None, finalized: None };
+    let finish = || -> Result<(), StorageError> {
+        write_nodes(&txn, &root.nodes)?;
+        let withdrawals = header.withdrawals_root.map(|_| Default::default());
+        let body = BlockBody { withdrawals, ..Default::default() };
+        let genesis = RecoveredBlock::new(SealedBlock { header, body }, Vec::new());
+        txn.put_block(&genesis, &[])?;
+        txn.set_canonical(&genesis)?;
+        markers.write(&txn)
+    };
+    finish().and_then(|()| txn.commit()).map_err(ChainError::from)?;
+    Ok(markers)
+}

@@ -1,0 +1,115 @@
+//! From an executed body to a sealed block: the builder's end of the road that `insert` walks.
+
+use std::time::{Duration, Instant};
+
+use banyan_chainspec::{ChainSpec, OpFork, Rules};
+use banyan_commitment::{RootOutput, state_root, storage_root};
+use banyan_executor::{BlockContext, BlockOutput};
+use banyan_primitives::{
+    Address, B64, B256, BlockBody, BlockRef, Bytes, EMPTY_OMMER_ROOT_HASH, Header, RecoveredBlock,
+    Sealable, SealedBlock, Transaction, Withdrawals, address, keccak256, roots,
+};
+use banyan_state::{Layer, StateView};
+
+use crate::{BlockTimings, ChainError, ExecutedBlock};
+
+/// L2ToL1MessagePasser, whose storage root stands in an OP header since Isthmus.
+const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
+
+/// Everything that goes into a block besides what execution found.
+#[derive(Clone, Debug)]
+pub struct SealRequest {
+    /// The environment it was executed in.
+    pub context: BlockContext,
+    /// Extra data.
+    pub extra_data: Bytes,
+    /// Transactions in order.
+    pub transactions: Vec<Transaction>,
+    /// Their senders.
+    pub senders: Vec<Address>,
+    /// Withdrawals; `None` before Shanghai.
+    pub withdrawals: Option<Withdrawals>,
+    /// Time spent executing, for the record.
+    pub execute: Duration,
+}
+
+/// Why a block could not be sealed.
+pub type SealError = ChainError;
+
+/// Computes roots, writes the header and hashes it.
+pub fn seal(
+    spec: &ChainSpec,
+    parent: &StateView,
+    request: SealRequest,
+    output: BlockOutput,
+) -> Result<ExecutedBlock, SealError> {
+    let started = Instant::now();
+    let context = &request.context;
+    let rules = context.rules(spec);
+    let parent_ref = BlockRef::new(context.number.saturating_sub(1), context.parent_hash);
+    let layer = Layer::new(BlockRef::default(), parent_ref, &output.diff);
+    let root = state_root(parent, &layer.state)?;
+    let withdrawals_root = if withdrawals_root_is_state(&rules) {
+        Some(message_passer_root(parent, &root)?)
+    } else {
+        request.withdrawals.as_ref().map(|list| roots::withdrawals_root(list))
+    };
+    let header = Header {
+        state_root: root.root,
+        withdrawals_root,
+        extra_data: request.extra_data,
+        transactions_root: roots::transactions_root(&request.transactions),
+        ..header_from(&request.context, &rules, &output)
+    };
+    let body = BlockBody {
+        transactions: request.transactions,
+        ommers: Vec::new(),
+        withdrawals: request.withdrawals,
+    };
+    let block = SealedBlock { header: header.seal_slow(), body };
+    let layer = Layer { block: block.block_ref(), ..layer.with_nodes(root.nodes) };
+    let timings = BlockTimings { execute: request.execute, root: started.elapsed() };
+    let block = RecoveredBlock::new(block, request.senders);
+    Ok(ExecutedBlock::new(block, output, layer, timings))
+}
+
+fn header_from(context: &BlockContext, rules: &Rules, output: &BlockOutput) -> Header {
+    Header {
+        parent_hash: context.parent_hash,
+        ommers_hash: EMPTY_OMMER_ROOT_HASH,
+        beneficiary: context.beneficiary,
+        receipts_root: roots::receipts_root(&output.receipts),
+        logs_bloom: roots::logs_bloom(&output.receipts),
+        difficulty: context.difficulty,
+        number: context.number,
+        gas_limit: context.gas_limit,
+        gas_used: output.gas_used,
+        timestamp: context.timestamp,
+        mix_hash: context.prev_randao,
+        nonce: B64::ZERO,
+        base_fee_per_gas: context.base_fee,
+        blob_gas_used: rules.blobs.map(|_| output.blob_gas_used),
+        excess_blob_gas: context.excess_blob_gas,
+        parent_beacon_block_root: context.parent_beacon_root,
+        requests_hash: output.requests.as_ref().map(|requests| requests.requests_hash()),
+        slot_number: context.slot_number,
+        ..Default::default()
+    }
+}
+
+/// True where the header's `withdrawalsRoot` is the message passer's storage root (Isthmus).
+pub(crate) fn withdrawals_root_is_state(rules: &Rules) -> bool {
+    rules.is_op(OpFork::Isthmus)
+}
+
+/// Storage root of the message passer after a block.
+pub(crate) fn message_passer_root(
+    parent: &StateView,
+    root: &RootOutput,
+) -> Result<B256, ChainError> {
+    let hashed = keccak256(MESSAGE_PASSER);
+    match root.storage_roots.get(&hashed) {
+        Some(changed) => Ok(*changed),
+        None => Ok(storage_root(parent, hashed)?),
+    }
+}

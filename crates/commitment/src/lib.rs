@@ -1,0 +1,29 @@
+//! State roots: the keccak Merkle-Patricia trie, incremental, and its proofs.
+//!
+//! [`state_root`] takes the parent state (a [`TrieSource`](banyan_primitives::trie::TrieSource))
+//! and a block's hashed diff, and returns the new root with the trie nodes to store; it reads only
+//! along the changed keys. [`rebuild`] computes the same from the flat state alone and is its
+//! oracle. [`account_proof`] answers `eth_getProof`. This crate stores nothing: nodes go out as a
+//! `NodeDiff`, and whoever keeps the state keeps them with it.
+//!
+//! How it works: a trie is opened from its root entry, one stored branch after the other along the
+//! changed keys, and from the flat leaves where no branch is stored (`reader`). Changed parts
+//! are hashed bottom up (`update`), unchanged children are taken over by reference. Every hashed
+//! part names its absolute place (`subtree`), so an insertion above it or the collapse of a branch
+//! only re-hangs it.
+
+mod error;
+mod memory;
+mod node;
+mod proof;
+mod reader;
+mod rebuild;
+mod root;
+mod subtree;
+mod update;
+
+pub use error::CommitmentError;
+pub use memory::{MemoryTrie, StoredNodes};
+pub use proof::{AccountProof, StorageProof, account_proof};
+pub use rebuild::rebuild;
+pub use root::{RootOutput, state_root, storage_root};

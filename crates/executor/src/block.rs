@@ -1,0 +1,295 @@
+use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
+use banyan_primitives::{
+    Address, B256, Encodable2718, Header, Receipt, RecoveredBlock, Requests, SourceError,
+    StateDiff, StateSource, Transaction, TransactionTrait, Withdrawal,
+};
+
+use crate::{
+    BlockContext, ExecutionError, TxError,
+    evm::{Executed, Machine},
+    l1_cost::{DaScalar, estimated_da_size},
+    system,
+};
+
+/// Blob gas of one blob (EIP-4844).
+const GAS_PER_BLOB: u64 = 1 << 17;
+
+/// `depositReceiptVersion` since Canyon.
+const CANYON_RECEIPT_VERSION: u64 = 1;
+
+/// Computes the state root after the changes so far, for receipts before Byzantium.
+pub type StateRootFn<'a> = dyn FnMut(&StateDiff) -> Result<B256, SourceError> + 'a;
+
+/// What a block did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockOutput {
+    /// Receipts in order.
+    pub receipts: Vec<Receipt>,
+    /// Gas used by all transactions.
+    pub gas_used: u64,
+    /// Blob gas used; on OP chains the DA footprint since Jovian, else zero.
+    pub blob_gas_used: u64,
+    /// Requests (EIP-7685); `None` before Prague and on OP chains before Isthmus (empty after).
+    pub requests: Option<Requests>,
+    /// State changes.
+    pub diff: StateDiff,
+}
+
+/// What one transaction did (its state changes are inside the executor).
+#[derive(Clone, Debug)]
+pub struct TxOutcome {
+    /// Gas used.
+    pub gas_used: u64,
+    /// Whether execution succeeded.
+    pub success: bool,
+    /// What the beneficiary earns, wei per gas (effective tip).
+    pub effective_tip: u128,
+    /// Estimated compressed size (OP, Fjord's FastLZ estimate, bytes); zero for deposits and on Ethereum.
+    pub da_size: u64,
+}
+
+/// Executes a block step by step: `new` → `begin` → `execute`* → `finish`.
+#[allow(missing_debug_implementations)]
+pub struct BlockExecutor<'a, S: StateSource> {
+    spec: &'a ChainSpec,
+    rules: Rules,
+    context: BlockContext,
+    machine: Machine<'a, S>,
+    receipts: Vec<Receipt>,
+    gas_used: u64,
+    blob_gas_used: u64,
+    da_scalar: DaScalar,
+}
+
+impl<'a, S: StateSource> BlockExecutor<'a, S> {
+    /// Starts on the parent's state.
+    pub fn new(spec: &'a ChainSpec, context: BlockContext, source: S) -> Self {
+        let rules = context.rules(spec);
+        let machine = Machine::new(spec, &rules, &context, source);
+        Self {
+            spec,
+            rules,
+            context,
+            machine,
+            receipts: Vec::new(),
+            gas_used: 0,
+            blob_gas_used: 0,
+            da_scalar: DaScalar::default(),
+        }
+    }
+
+    /// System calls and irregular state changes that come before the transactions (EIP-2935, 4788,
+    /// the DAO fork, Canyon's create2 deployer).
+    pub fn begin(&mut self) -> Result<(), ExecutionError> {
+        system::open_block(&mut self.machine, self.spec, &self.rules, &self.context)
+    }
+
+    /// Executes one transaction. On an error nothing has changed.
+    pub fn execute(&mut self, tx: &Transaction, sender: Address) -> Result<TxOutcome, TxError> {
+        self.check_type(tx)?;
+        let blob_gas = self.check_fits(tx)?;
+        let da_size = self.da_size(tx);
+        let da_scalar = self.da_scalar_after(tx);
+        let footprint = self.check_da_footprint(da_scalar, da_size)?;
+        let deposit_nonce = self.deposit_nonce(tx, sender)?;
+
+        let executed = self.machine.transact(tx, sender)?;
+
+        let gas_used = self.counted_gas(tx, &executed);
+        self.gas_used += gas_used;
+        self.blob_gas_used += blob_gas + footprint;
+        self.da_scalar = da_scalar;
+        let success = executed.success;
+        self.receipts.push(Receipt {
+            tx_type: tx.tx_type(),
+            success,
+            post_state: None,
+            cumulative_gas_used: self.gas_used,
+            logs: executed.logs,
+            deposit_nonce,
+            deposit_receipt_version: (deposit_nonce.is_some() && self.rules.is_op(OpFork::Canyon))
+                .then_some(CANYON_RECEIPT_VERSION),
+        });
+        let base_fee = self.context.base_fee.unwrap_or_default();
+        let effective_tip = match tx.is_deposit() {
+            true => 0,
+            false => tx.effective_tip_per_gas(base_fee).unwrap_or_default(),
+        };
+        Ok(TxOutcome { gas_used, success, effective_tip, da_size })
+    }
+
+    /// Gas used so far.
+    pub fn gas_used(&self) -> u64 {
+        self.gas_used
+    }
+
+    /// Receipts so far.
+    pub fn receipts(&self) -> &[Receipt] {
+        &self.receipts
+    }
+
+    /// State changes so far.
+    pub fn diff_so_far(&self) -> Result<StateDiff, SourceError> {
+        self.machine.state().diff()
+    }
+
+    /// Withdrawals, rewards, requests; gives back the output.
+    pub fn finish(
+        mut self,
+        ommers: &[Header],
+        withdrawals: Option<&[Withdrawal]>,
+    ) -> Result<BlockOutput, ExecutionError> {
+        let requests = system::requests(&mut self.machine, self.spec, &self.rules, &self.receipts)?;
+        system::withdraw(&mut self.machine, withdrawals.unwrap_or_default())?;
+        if !self.rules.is(Fork::Paris) {
+            system::reward(&mut self.machine, &self.rules, &self.context, ommers)?;
+        }
+        Ok(BlockOutput {
+            diff: self.machine.state().diff()?,
+            receipts: self.receipts,
+            gas_used: self.gas_used,
+            blob_gas_used: self.blob_gas_used,
+            requests,
+        })
+    }
+
+    /// Rules that depend on type and chain family alone; revm checks the rest.
+    fn check_type(&self, tx: &Transaction) -> Result<(), TxError> {
+        let foreign = match tx {
+            Transaction::Deposit(_) => self.rules.op.is_none(),
+            Transaction::Eip4844(_) => self.rules.op.is_some(),
+            _ => false,
+        };
+        if foreign {
+            return Err(TxError::Invalid("transaction type not supported".into()));
+        }
+        let protected = matches!(tx, Transaction::Legacy(tx) if tx.tx().chain_id.is_some());
+        if protected && !self.rules.is(Fork::SpuriousDragon) {
+            return Err(TxError::Invalid("invalid transaction v, r, s values".into()));
+        }
+        Ok(())
+    }
+
+    /// Checks gas and blob gas against what is left in the block; returns the blob gas.
+    fn check_fits(&self, tx: &Transaction) -> Result<u64, TxError> {
+        // System transactions (before Regolith) do not count.
+        let gas_limit = if self.is_uncounted(tx) { 0 } else { tx.gas_limit() };
+        if gas_limit > self.context.gas_limit.saturating_sub(self.gas_used) {
+            return Err(TxError::DoesNotFit("gas limit reached".into()));
+        }
+        let blobs = tx.blob_versioned_hashes().map_or(0, <[B256]>::len) as u64;
+        let max = self.rules.blobs.map_or(0, |blobs| blobs.max);
+        let blob_gas = blobs * GAS_PER_BLOB;
+        let left = max.saturating_mul(GAS_PER_BLOB).saturating_sub(self.blob_gas_used);
+        // Too many for any block is for revm to say.
+        if blobs > 0 && blobs <= max && blob_gas > left {
+            return Err(TxError::DoesNotFit("blob gas limit reached".into()));
+        }
+        Ok(blob_gas)
+    }
+
+    fn da_size(&self, tx: &Transaction) -> u64 {
+        match self.rules.op.is_some() && !tx.is_deposit() {
+            true => estimated_da_size(&tx.encoded_2718()),
+            false => 0,
+        }
+    }
+
+    /// The DA footprint scalar once `tx` is in the block: the first transaction sets it.
+    fn da_scalar_after(&self, tx: &Transaction) -> DaScalar {
+        match self.receipts.is_empty() {
+            true => DaScalar::from_first(tx),
+            false => self.da_scalar,
+        }
+    }
+
+    /// Checks the DA footprint of Jovian against what is left in the block; returns it.
+    fn check_da_footprint(&self, scalar: DaScalar, da_size: u64) -> Result<u64, TxError> {
+        if !self.rules.is_op(OpFork::Jovian) || da_size == 0 {
+            return Ok(0);
+        }
+        let footprint =
+            scalar.footprint(da_size).map_err(|reason| TxError::Invalid(reason.into()))?;
+        if footprint > self.context.gas_limit.saturating_sub(self.blob_gas_used) {
+            return Err(TxError::DoesNotFit("DA footprint limit reached".into()));
+        }
+        Ok(footprint)
+    }
+
+    /// Deposits since Regolith: nonce of the sender before the transaction.
+    fn deposit_nonce(&mut self, tx: &Transaction, from: Address) -> Result<Option<u64>, TxError> {
+        if !tx.is_deposit() || !self.rules.is_op(OpFork::Regolith) {
+            return Ok(None);
+        }
+        let account = self.machine.state_mut().account(from).map_err(|error| error.0)?;
+        Ok(Some(account.unwrap_or_default().nonce))
+    }
+
+    /// Gas as the receipt has it. Before Regolith a deposit counts with all its gas, a system
+    /// transaction with none, whatever became of it.
+    fn counted_gas(&self, tx: &Transaction, executed: &Executed) -> u64 {
+        match self.is_uncounted(tx) {
+            true => 0,
+            false if tx.is_deposit() && !self.rules.is_op(OpFork::Regolith) => tx.gas_limit(),
+            false => executed.gas_used,
+        }
+    }
+
+    fn is_uncounted(&self, tx: &Transaction) -> bool {
+        !self.rules.is_op(OpFork::Regolith)
+            && tx.as_deposit().is_some_and(|deposit| deposit.is_system_transaction)
+    }
+
+    fn set_last_post_state(&mut self, root: B256) {
+        if let Some(receipt) = self.receipts.last_mut() {
+            receipt.post_state = Some(root);
+        }
+    }
+}
+
+/// Executes a whole block on its parent's state, sequentially: the oracle.
+///
+/// Before Byzantium the receipts then lack their `post_state`: see [`execute_block_with_roots`].
+pub fn execute_block<S: StateSource>(
+    spec: &ChainSpec,
+    block: &RecoveredBlock,
+    parent: S,
+) -> Result<BlockOutput, ExecutionError> {
+    execute(spec, block, parent, None)
+}
+
+/// As [`execute_block`], with the state roots that receipts carry before Byzantium: `state_root`
+/// is asked after each transaction of such a block for the root of the parent state plus the diff.
+pub fn execute_block_with_roots<S: StateSource>(
+    spec: &ChainSpec,
+    block: &RecoveredBlock,
+    parent: S,
+    state_root: &mut StateRootFn<'_>,
+) -> Result<BlockOutput, ExecutionError> {
+    execute(spec, block, parent, Some(state_root))
+}
+
+fn execute<S: StateSource>(
+    spec: &ChainSpec,
+    block: &RecoveredBlock,
+    parent: S,
+    state_root: Option<&mut StateRootFn<'_>>,
+) -> Result<BlockOutput, ExecutionError> {
+    let mut executor = BlockExecutor::new(spec, BlockContext::from_header(&block.header), parent);
+    let transactions = block.transactions();
+    executor.receipts.reserve(transactions.len());
+    // Sender, receiver, and about one more.
+    executor.machine.state_mut().reserve(3 * transactions.len());
+    let mut state_root = state_root.filter(|_| !executor.rules.is(Fork::Byzantium));
+
+    executor.begin()?;
+    for (index, (tx, sender)) in transactions.enumerate() {
+        executor.execute(tx, sender).map_err(|error| error.at(index))?;
+        if let Some(state_root) = &mut state_root {
+            let root = state_root(&executor.diff_so_far()?)?;
+            executor.set_last_post_state(root);
+        }
+    }
+    let withdrawals = block.body.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice());
+    executor.finish(&block.body.ommers, withdrawals)
+}

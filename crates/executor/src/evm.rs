@@ -1,0 +1,302 @@
+//! The adapter: the only module (with `call` and `simulate`) that drives revm and op-revm.
+
+use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
+use banyan_primitives::{Address, Bytes, Log, SourceError, StateSource, Transaction, U256};
+use op_revm::{
+    L1BlockInfo, OpBuilder, OpEvm, OpSpecId, OpTransaction, OpTransactionError, handler::OpHandler,
+};
+use revm::{
+    Context, Journal, MainBuilder, MainnetEvm,
+    context::{BlockEnv, CfgEnv, TxEnv},
+    context_interface::{
+        JournalTr,
+        block::BlobExcessGasAndPrice,
+        result::{EVMError, ExecutionResult, InvalidTransaction},
+    },
+    handler::{
+        EthFrame, EvmTr, Handler, MainnetHandler, SystemCallTx, instructions::EthInstructions,
+    },
+    interpreter::interpreter::EthInterpreter,
+    primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, hardfork::SpecId},
+};
+
+use crate::{
+    BlockContext, TxError,
+    collision::Eip7610,
+    op_precompiles::OpPrecompileSet,
+    state::{BlockState, DbError},
+    tx::{op_tx_env, tx_env},
+    words,
+};
+
+/// revm's context over our state; `C` is what a handler keeps beside the transaction.
+pub(crate) type EvmContext<S, T, SPEC, C> =
+    Context<BlockEnv, T, CfgEnv<SPEC>, BlockState<S>, Journal<BlockState<S>>, C>;
+type EthContext<S> = EvmContext<S, TxEnv, SpecId, ()>;
+type OpContext<S> = EvmContext<S, OpTransaction<TxEnv>, OpSpecId, L1BlockInfo>;
+
+/// Most blobs in one transaction since Osaka (EIP-7594).
+const MAX_BLOBS_PER_TX: u64 = 6;
+
+/// The EVM of either chain family, set up for one block.
+pub(crate) enum Machine<'a, S: StateSource> {
+    Eth(Box<EthEvm<'a, S>>),
+    Op(Box<OptimismEvm<'a, S>>),
+}
+
+type EthEvm<'a, S> = Eip7610<'a, MainnetEvm<EthContext<S>>>;
+type OptimismEvm<'a, S> = Eip7610<
+    'a,
+    OpEvm<OpContext<S>, (), EthInstructions<EthInterpreter, OpContext<S>>, OpPrecompileSet>,
+>;
+type Frame = EthFrame<EthInterpreter>;
+type EthHandler<'a, S> = MainnetHandler<EthEvm<'a, S>, EVMError<DbError>, Frame>;
+type OptimismHandler<'a, S> =
+    OpHandler<OptimismEvm<'a, S>, EVMError<DbError, OpTransactionError>, Frame>;
+
+/// How a transaction or a system call ended.
+pub(crate) struct Executed {
+    pub(crate) success: bool,
+    pub(crate) gas_used: u64,
+    pub(crate) logs: Vec<Log>,
+    pub(crate) output: Bytes,
+}
+
+impl<'a, S: StateSource> Machine<'a, S> {
+    pub(crate) fn new(
+        spec: &'a ChainSpec,
+        rules: &Rules,
+        context: &BlockContext,
+        source: S,
+    ) -> Self {
+        let (state, block) = (BlockState::new(source), block_env(rules, context));
+        let alloc = &spec.alloc;
+        match rules.op {
+            None => {
+                let cfg = cfg_env(spec_id(rules.fork), rules, spec.chain_id);
+                let context: EthContext<S> = new_context(state, block, cfg);
+                Self::Eth(Box::new(Eip7610 { evm: context.build_mainnet(), alloc }))
+            }
+            Some(fork) => {
+                let fork = op_spec_id(fork);
+                let cfg = cfg_env(fork, rules, spec.chain_id);
+                let context: OpContext<S> = new_context(state, block, cfg);
+                let evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
+                Self::Op(Box::new(Eip7610 { evm, alloc }))
+            }
+        }
+    }
+
+    pub(crate) fn state(&self) -> &BlockState<S> {
+        match self {
+            Self::Eth(evm) => &evm.ctx_ref().journaled_state.database,
+            Self::Op(evm) => &evm.ctx_ref().journaled_state.database,
+        }
+    }
+
+    pub(crate) fn state_mut(&mut self) -> &mut BlockState<S> {
+        match self {
+            Self::Eth(evm) => &mut evm.ctx().journaled_state.database,
+            Self::Op(evm) => &mut evm.ctx().journaled_state.database,
+        }
+    }
+
+    /// Executes a transaction and keeps its changes. On an error nothing has changed.
+    pub(crate) fn transact(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+    ) -> Result<Executed, TxError> {
+        let result = match self {
+            Self::Eth(evm) => {
+                evm.ctx().tx = tx_env(tx, sender);
+                let result = EthHandler::default().run(evm);
+                let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
+                result.map(Executed::from).map_err(|error| tx_error(error, &ctx.tx, fee, Ok))
+            }
+            Self::Op(evm) => {
+                evm.ctx().tx = op_tx_env(tx, sender);
+                // Deposits are not subject to EIP-7825, and revm would hold gas above the cap back.
+                evm.ctx().cfg.tx_gas_limit_cap = tx.is_deposit().then_some(u64::MAX);
+                let result = OptimismHandler::new().run(evm);
+                let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
+                result
+                    .map(Executed::from)
+                    .map_err(|error| tx_error(error, &ctx.tx, fee, op_invalid))
+            }
+        };
+        self.settle(result)
+    }
+
+    /// Calls a system contract as the protocol does: 30 Mgas, no fees, outside of the block's gas.
+    pub(crate) fn system_call(
+        &mut self,
+        contract: Address,
+        input: Bytes,
+    ) -> Result<Executed, SourceError> {
+        let result = match self {
+            Self::Eth(evm) => {
+                evm.ctx().tx = TxEnv::new_system_tx(contract, input);
+                EthHandler::default().run_system_call(evm).map(Executed::from).map_err(fault)
+            }
+            Self::Op(evm) => {
+                evm.ctx().tx = OpTransaction::new_system_tx(contract, input);
+                OptimismHandler::new().run_system_call(evm).map(Executed::from).map_err(fault)
+            }
+        };
+        self.settle(result)
+    }
+
+    /// Empties revm's journal: into the state after a success, else into nothing, so that whatever
+    /// a refused transaction loaded or deducted is gone.
+    fn settle<E>(&mut self, result: Result<Executed, E>) -> Result<Executed, E> {
+        let changes = match self {
+            Self::Eth(evm) => evm.ctx().journaled_state.finalize(),
+            Self::Op(evm) => evm.ctx().journaled_state.finalize(),
+        };
+        let executed = result?;
+        self.state_mut().commit(changes);
+        Ok(executed)
+    }
+}
+
+impl<H> From<ExecutionResult<H>> for Executed {
+    fn from(result: ExecutionResult<H>) -> Self {
+        let (success, gas_used) = (result.is_success(), result.tx_gas_used());
+        match result {
+            ExecutionResult::Success { logs, output, .. } => {
+                Self { success, gas_used, logs, output: output.into_data() }
+            }
+            // Logs of a failed transaction are not part of its receipt.
+            ExecutionResult::Revert { output, .. } => {
+                Self { success, gas_used, logs: Vec::new(), output }
+            }
+            ExecutionResult::Halt { .. } => {
+                Self { success, gas_used, logs: Vec::new(), output: Bytes::new() }
+            }
+        }
+    }
+}
+
+pub(crate) fn new_context<S, T, SPEC, C>(
+    state: BlockState<S>,
+    block: BlockEnv,
+    cfg: CfgEnv<SPEC>,
+) -> EvmContext<S, T, SPEC, C>
+where
+    S: StateSource,
+    T: revm::context_interface::Transaction + Default,
+    SPEC: Into<SpecId> + Copy + Default,
+    C: Default,
+{
+    EvmContext::<S, T, SPEC, C>::new(state, cfg.spec).with_block(block).with_cfg(cfg)
+}
+
+pub(crate) fn cfg_env<SPEC: Into<SpecId> + Copy>(
+    spec: SPEC,
+    rules: &Rules,
+    chain_id: u64,
+) -> CfgEnv<SPEC> {
+    let mut cfg = CfgEnv::new_with_spec(spec).with_chain_id(chain_id).enable_tx_chain_id_check();
+    cfg.enable_amsterdam_eip8037 = rules.is(Fork::Amsterdam);
+    cfg.max_blobs_per_tx = rules.blobs.map(|blobs| match rules.is(Fork::Osaka) {
+        true => blobs.max.min(MAX_BLOBS_PER_TX),
+        false => blobs.max,
+    });
+    cfg
+}
+
+pub(crate) fn block_env(rules: &Rules, context: &BlockContext) -> BlockEnv {
+    let fraction = rules
+        .blobs
+        .map_or(BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, |blobs| blobs.update_fraction.max(1));
+    let excess = context.excess_blob_gas.unwrap_or_default();
+    BlockEnv {
+        number: U256::from(context.number),
+        beneficiary: context.beneficiary,
+        timestamp: U256::from(context.timestamp),
+        gas_limit: context.gas_limit,
+        basefee: context.base_fee.unwrap_or_default(),
+        difficulty: context.difficulty,
+        prevrandao: rules.is(Fork::Paris).then_some(context.prev_randao),
+        blob_excess_gas_and_price: rules
+            .is(Fork::Cancun)
+            .then(|| BlobExcessGasAndPrice::new(excess, fraction)),
+        slot_num: context.slot_number.unwrap_or_default(),
+    }
+}
+
+/// Sorts revm's errors into the three families; `only_invalid` unwraps the chain family's type.
+fn tx_error<E>(
+    error: EVMError<DbError, E>,
+    tx: &impl revm::context_interface::Transaction,
+    base_fee: u64,
+    only_invalid: impl FnOnce(E) -> Result<InvalidTransaction, String>,
+) -> TxError
+where
+    E: std::fmt::Display,
+{
+    let EVMError::Transaction(invalid) = error else {
+        return TxError::Source(fault(error));
+    };
+    match only_invalid(invalid) {
+        Ok(InvalidTransaction::NonceTooLow { .. }) => TxError::NonceTooLow,
+        Ok(invalid) => TxError::Invalid(words::invalid(&invalid, tx, base_fee)),
+        Err(reason) => TxError::Invalid(reason),
+    }
+}
+
+fn op_invalid(error: OpTransactionError) -> Result<InvalidTransaction, String> {
+    match error {
+        OpTransactionError::Base(invalid) => Ok(invalid),
+        OpTransactionError::DepositSystemTxPostRegolith => Err("system tx not supported".into()),
+        other => Err(other.to_string()),
+    }
+}
+
+/// Everything that is neither a rule of the block nor of the transaction is ours.
+pub(crate) fn fault<E: std::fmt::Display>(error: EVMError<DbError, E>) -> SourceError {
+    match error {
+        EVMError::Database(DbError(error)) => error,
+        EVMError::Transaction(error) => SourceError::Fault(format!("EVM: {error}")),
+        EVMError::Header(error) => SourceError::Fault(format!("EVM environment: {error}")),
+        EVMError::Custom(error) => SourceError::Fault(format!("EVM: {error}")),
+        EVMError::CustomAny(error) => SourceError::Fault(format!("EVM: {error}")),
+    }
+}
+
+pub(crate) fn spec_id(fork: Fork) -> SpecId {
+    match fork {
+        Fork::Frontier => SpecId::FRONTIER,
+        Fork::Homestead | Fork::DaoFork => SpecId::HOMESTEAD,
+        Fork::Tangerine => SpecId::TANGERINE,
+        Fork::SpuriousDragon => SpecId::SPURIOUS_DRAGON,
+        Fork::Byzantium => SpecId::BYZANTIUM,
+        Fork::Constantinople => SpecId::CONSTANTINOPLE,
+        Fork::Petersburg => SpecId::PETERSBURG,
+        Fork::Istanbul | Fork::MuirGlacier => SpecId::ISTANBUL,
+        Fork::Berlin => SpecId::BERLIN,
+        Fork::London | Fork::ArrowGlacier | Fork::GrayGlacier => SpecId::LONDON,
+        Fork::Paris => SpecId::MERGE,
+        Fork::Shanghai => SpecId::SHANGHAI,
+        Fork::Cancun => SpecId::CANCUN,
+        Fork::Prague => SpecId::PRAGUE,
+        Fork::Osaka => SpecId::OSAKA,
+        Fork::Amsterdam => SpecId::AMSTERDAM,
+    }
+}
+
+pub(crate) fn op_spec_id(fork: OpFork) -> OpSpecId {
+    match fork {
+        OpFork::Bedrock => OpSpecId::BEDROCK,
+        OpFork::Regolith => OpSpecId::REGOLITH,
+        OpFork::Canyon | OpFork::Delta => OpSpecId::CANYON,
+        OpFork::Ecotone => OpSpecId::ECOTONE,
+        OpFork::Fjord => OpSpecId::FJORD,
+        OpFork::Granite => OpSpecId::GRANITE,
+        OpFork::Holocene => OpSpecId::HOLOCENE,
+        OpFork::Isthmus => OpSpecId::ISTHMUS,
+        OpFork::Jovian => OpSpecId::JOVIAN,
+        OpFork::Karst => OpSpecId::KARST,
+    }
+}

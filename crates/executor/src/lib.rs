@@ -1,0 +1,30 @@
+//! Execution: a read view and a block in, receipts and a diff out. Never writes.
+//!
+//! The only crate that knows revm. Start at [`execute_block`]; building uses [`BlockExecutor`]
+//! step by step; [`call`] simulates. [`MemoryState`] is a state in maps, for oracles and tests.
+
+mod block;
+mod call;
+mod collision;
+mod context;
+mod dao;
+mod deposit_log;
+mod error;
+mod evm;
+mod l1_cost;
+mod memory;
+mod op_precompiles;
+mod simulate;
+mod state;
+mod system;
+mod tx;
+mod words;
+
+pub use block::{
+    BlockExecutor, BlockOutput, StateRootFn, TxOutcome, execute_block, execute_block_with_roots,
+};
+pub use call::{CallError, CallLimits, CallOutcome, CallRequest, CallStatus, StateOverrides, call};
+pub use context::BlockContext;
+pub use error::{ExecutionError, TxError};
+pub use l1_cost::{L1FeeReceipt, estimated_da_size, l1_cost, l1_fee_receipts};
+pub use memory::MemoryState;

@@ -1,0 +1,79 @@
+//! What an operator wants to see first.
+
+use banyan_chainspec::{ChainSpec, Fork, OpFork};
+use banyan_primitives::SealedHeader;
+
+use crate::{Client, dev::DEV_KEYS};
+
+/// Ethereum forks with an activation time, oldest first.
+const FORKS: [Fork; 5] = [Fork::Shanghai, Fork::Cancun, Fork::Prague, Fork::Osaka, Fork::Amsterdam];
+/// OP forks with an activation time, oldest first.
+const OP_FORKS: [OpFork; 10] = [
+    OpFork::Regolith,
+    OpFork::Canyon,
+    OpFork::Delta,
+    OpFork::Ecotone,
+    OpFork::Fjord,
+    OpFork::Granite,
+    OpFork::Holocene,
+    OpFork::Isthmus,
+    OpFork::Jovian,
+    OpFork::Karst,
+];
+
+/// Facts of the start, one log line each, so that every log format can carry them.
+pub(crate) struct Banner<'a> {
+    /// Who we are.
+    pub(crate) client: &'a Client,
+    /// The chain.
+    pub(crate) spec: &'a ChainSpec,
+    /// Where its data is.
+    pub(crate) datadir: &'a std::path::Path,
+    /// Where it stands.
+    pub(crate) head: &'a SealedHeader,
+    /// Our enode URL.
+    pub(crate) enode: &'a str,
+}
+
+impl Banner<'_> {
+    /// Logs it.
+    pub(crate) fn log(&self) {
+        let (client, spec, head) = (self.client, self.spec, self.head);
+        tracing::info!(version = %client.version, commit = %client.commit, "{} starts", client.name);
+        tracing::info!(
+            chain_id = spec.chain_id,
+            kind = if spec.is_op() { "OP Stack" } else { "Ethereum" },
+            genesis = %spec.genesis_header.hash(),
+            forks = fork_schedule(spec),
+            "chain"
+        );
+        tracing::info!(number = head.number, hash = %head.hash(), "head");
+        tracing::info!(datadir = %self.datadir.display(), enode = self.enode, "node");
+    }
+}
+
+/// The forks with their times; `genesis` where they were always active.
+fn fork_schedule(spec: &ChainSpec) -> String {
+    let genesis = spec.genesis_header.timestamp;
+    let entry = |name: String, time: Option<u64>| match time? {
+        time if time <= genesis => Some(format!("{name}@genesis")),
+        time => Some(format!("{name}@{time}")),
+    };
+    let eth = FORKS.iter().map(|fork| entry(format!("{fork:?}"), spec.activation_time(*fork)));
+    let op = OP_FORKS.iter().map(|fork| entry(format!("{fork:?}"), spec.op_activation_time(*fork)));
+    // On an OP chain the Ethereum forks follow from the others.
+    let all: Vec<_> = if spec.is_op() { op.flatten().collect() } else { eth.flatten().collect() };
+    all.join(" ")
+}
+
+/// Accounts and keys of the built-in dev chain.
+pub(crate) fn log_dev_accounts(spec: &ChainSpec) {
+    tracing::info!("dev accounts (keys known to everybody: never send them real money):");
+    for key in &DEV_KEYS {
+        let Some(address) = crate::dev::address_of(key) else { continue };
+        if let Some(account) = spec.alloc.get(&address) {
+            let ether = account.balance / banyan_primitives::U256::from(10u64.pow(18));
+            tracing::info!(%address, %key, %ether, "account");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `bench replay`: how fast blocks of a known workload go through the Engine API.
+//!
+//! The node's own builder makes the blocks on one database; then each is sent, as JSON, through
+//! newPayload and forkchoiceUpdated to the same handlers on a fresh database. Roots are checked
+//! before the answer (class R0); the durability of the answer is not measured here.
+
+mod erc20;
+mod replay;
+mod report;
+mod workload;
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+pub use replay::bench_replay;
+pub use report::BenchReport;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct BenchConfig {
+    /// Workloads, in order.
+    pub workloads: Vec<Workload>,
+    /// Measured blocks per workload.
+    pub blocks: u64,
+    /// Gas limit of each block.
+    pub gas_limit: u64,
+    /// Accounts that send.
+    pub senders: u32,
+    /// Seed of all choices.
+    pub seed: u64,
+    /// Where the databases are put; `None`: the system's directory for temporary files.
+    pub directory: Option<PathBuf>,
+}
+
+/// A kind of block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// Plain transfers between random accounts.
+    Transfers,
+    /// Transfers of one ERC-20 token between random holders.
+    Erc20,
+    /// Half transfers, 40% token transfers, 8% contract creations, 2% reverting token transfers.
+    Mixed,
+}
+
+impl Workload {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Transfers, Self::Erc20, Self::Mixed];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transfers => "transfers",
+            Self::Erc20 => "erc20",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+/// Not a workload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown workload {0:?}; write transfers, erc20 or mixed")]
+pub struct UnknownWorkload(pub String);
+
+impl FromStr for Workload {
+    type Err = UnknownWorkload;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|workload| workload.name() == name)
+            .ok_or_else(|| UnknownWorkload(name.to_owned()))
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,192 @@
+//! Builds the blocks, then times them.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use banyan_chain::{ChainConfig, ChainHandle};
+use banyan_chainspec::ChainSpec;
+use banyan_payload::{BuilderConfig, PayloadHandle};
+use banyan_primitives::Transaction;
+use banyan_rpc::{Rpc, RpcConfig, RpcContext};
+use banyan_storage::{Database, DatabaseOptions};
+use banyan_txpool::{PoolConfig, PoolHandle};
+use tokio::task::JoinHandle;
+
+use super::{
+    BenchConfig, BenchReport, Workload,
+    report::{Phases, WorkloadResult},
+    workload::Generator,
+};
+use crate::{
+    Client, NodeError,
+    attributes::{BlockSettings, next_attributes, parent_beacon_root, with_forced},
+    engine::{BuiltBlock, EngineClient},
+    follow::follow,
+    identity::Identity,
+    metrics::{Metrics, cpu_seconds},
+    servers::node_info,
+};
+
+/// Small, so that blocks are full of transactions as far as gas goes.
+const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
+
+/// Runs the benchmark. Blocks.
+///
+/// # Errors
+/// A configuration that makes no sense, or a fault of ours: a block that we built must be valid.
+pub fn bench_replay(config: &BenchConfig) -> Result<BenchReport, NodeError> {
+    if config.senders == 0 || config.blocks == 0 {
+        return Err(NodeError::Bench("senders and blocks must be at least 1".to_owned()));
+    }
+    let metrics = Metrics::install()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(NodeError::Runtime)?;
+    let measure = |workload: &Workload| runtime.block_on(measure(config, *workload, &metrics));
+    let results = config.workloads.iter().map(measure).collect::<Result<Vec<_>, _>>()?;
+    Ok(BenchReport { seed: config.seed, gas_limit: config.gas_limit, results })
+}
+
+async fn measure(
+    config: &BenchConfig,
+    workload: Workload,
+    metrics: &Metrics,
+) -> Result<WorkloadResult, NodeError> {
+    let chain_id = ChainSpec::dev().chain_id;
+    let mut generator = Generator::new(workload, config.seed, config.senders, chain_id);
+    let genesis = generator.genesis(config.gas_limit)?;
+    let spec = ChainSpec::from_genesis_json(&genesis)
+        .map_err(|error| NodeError::Bench(error.to_string()))?;
+    let spec = Arc::new(spec);
+    let blocks = build(config, &mut generator, &spec).await?;
+    replay(config, workload, &spec, &blocks, metrics).await
+}
+
+/// Builds the blocks on a database of their own.
+async fn build(
+    config: &BenchConfig,
+    generator: &mut Generator,
+    spec: &Arc<ChainSpec>,
+) -> Result<Vec<BuiltBlock>, NodeError> {
+    let directory = temporary_directory(config)?;
+    let stack = Stack::open(spec, directory.path())?;
+    let mut blocks = Vec::new();
+    for _ in 0..config.blocks {
+        let transactions = generator.next_block(config.gas_limit)?;
+        blocks.push(stack.build(config.gas_limit, &transactions).await?);
+    }
+    stack.close().await?;
+    Ok(blocks)
+}
+
+/// Sends the blocks to a fresh database and measures.
+async fn replay(
+    config: &BenchConfig,
+    workload: Workload,
+    spec: &Arc<ChainSpec>,
+    blocks: &[BuiltBlock],
+    metrics: &Metrics,
+) -> Result<WorkloadResult, NodeError> {
+    let directory = temporary_directory(config)?;
+    let stack = Stack::open(spec, directory.path())?;
+    let before = Phases::read(metrics);
+    let cpu_before = cpu_seconds().unwrap_or_default();
+    let mut latencies = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        let started = Instant::now();
+        stack.engine.new_payload(block).await?;
+        stack.engine.set_head(block.hash).await?;
+        latencies.push(started.elapsed());
+    }
+    let draining = Instant::now();
+    let head = stack.close().await?;
+    let result = WorkloadResult {
+        workload,
+        transactions: blocks.iter().map(|block| block.transactions).sum(),
+        gas: blocks.iter().map(|block| block.gas_used).sum(),
+        head,
+        latencies,
+        drain: draining.elapsed(),
+        cpu: Duration::from_secs_f64((cpu_seconds().unwrap_or_default() - cpu_before).max(0.0)),
+        phases: Phases::read(metrics).since(before),
+    };
+    Ok(result)
+}
+
+fn temporary_directory(config: &BenchConfig) -> Result<tempfile::TempDir, NodeError> {
+    let parent = config.directory.clone().unwrap_or_else(std::env::temp_dir);
+    tempfile::tempdir_in(&parent).map_err(NodeError::file("cannot create a directory in", parent))
+}
+
+/// A node without ports.
+struct Stack {
+    chain: ChainHandle,
+    payload: PayloadHandle,
+    engine: EngineClient,
+    follower: JoinHandle<()>,
+}
+
+impl Stack {
+    fn open(spec: &Arc<ChainSpec>, directory: &Path) -> Result<Self, NodeError> {
+        let database = Database::open(&directory.join("db"), DatabaseOptions::default())?;
+        let chain = ChainHandle::start(Arc::clone(spec), database, ChainConfig::default())?;
+        let changes = chain.subscribe();
+        let head = chain.view().head().clone();
+        let pool = PoolHandle::new(Arc::clone(spec), PoolConfig::default(), head);
+        let builder = BuilderConfig { gas_limit: None, ..BuilderConfig::default() };
+        let payload = PayloadHandle::start_service(Arc::clone(spec), pool.clone(), builder)
+            .map_err(NodeError::Thread)?;
+        let follower = tokio::spawn(follow(chain.clone(), pool.clone(), changes));
+        let client = Client {
+            name: "Banyan".to_owned(),
+            version: "bench".to_owned(),
+            commit: String::new(),
+        };
+        let rpc = Rpc::new(RpcContext {
+            chain: chain.clone(),
+            pool: pool.clone(),
+            payload: payload.clone(),
+            config: RpcConfig::default(),
+            node_info: node_info(&client, &Identity::anonymous()),
+        });
+        let engine = EngineClient::new(rpc, Arc::clone(spec));
+        Ok(Self { chain, payload, engine, follower })
+    }
+
+    /// Builds a block that holds all of `transactions`, and makes it the head. They are forced, as
+    /// op-node forces those of a batch: what is in the block is no matter of timing.
+    async fn build(
+        &self,
+        gas_limit: u64,
+        transactions: &[Transaction],
+    ) -> Result<BuiltBlock, NodeError> {
+        let parent = self.chain.view().head().clone();
+        let (number, timestamp) = (parent.number + 1, parent.timestamp + 1);
+        let settings =
+            BlockSettings { gas_limit, da_footprint_gas_scalar: DA_FOOTPRINT_GAS_SCALAR };
+        let attributes = next_attributes(self.chain.spec(), &parent, timestamp, settings);
+        let attributes = with_forced(attributes, transactions);
+        let engine = &self.engine;
+        let id = engine.start_block(parent.hash(), number, timestamp, attributes).await?;
+        let block = engine.finish_block(&id, number, timestamp, parent_beacon_root()).await?;
+        engine.new_payload(&block).await?;
+        engine.set_head(block.hash).await?;
+        Ok(block)
+    }
+
+    /// Writes everything and stops. Returns the head's hash.
+    async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
+        let head = self.chain.view().head().hash();
+        self.payload.shutdown();
+        let chain = self.chain.clone();
+        tokio::task::spawn_blocking(move || chain.shutdown())
+            .await
+            .map_err(|error| NodeError::Bench(error.to_string()))??;
+        self.follower.abort();
+        Ok(head)
+    }
+}

@@ -1,0 +1,101 @@
+//! `eth_call`, and the simulation that `eth_estimateGas` shares with it.
+
+use std::{sync::Arc, time::Instant};
+
+use banyan_chainspec::ChainSpec;
+use banyan_executor::{
+    BlockContext, CallError, CallLimits, CallOutcome, CallRequest, StateOverrides,
+};
+use banyan_primitives::{Address, Bytes, StateSource, U256};
+use banyan_state::StateView;
+
+use super::{
+    call_request::TransactionArgs,
+    overrides::{BlockOverrides, RpcStateOverrides, state_overrides},
+    revert,
+};
+use crate::{args::Args, block_id::BlockId, error::RpcResult, shared::Shared};
+
+/// `(call, block?, state overrides?, block overrides?)`
+pub(super) fn call(shared: &Shared, args: Args<'_>) -> RpcResult<Bytes> {
+    let (request, simulation) = Simulation::from_args(shared, args)?;
+    let gas_cap = shared.context.config.gas_cap;
+    let gas = request.gas().unwrap_or(gas_cap).min(gas_cap);
+    let request = request.to_request(shared.spec().chain_id, gas)?;
+    revert::output(simulation.run(&request)?)
+}
+
+/// A block and the state after it, ready to run calls on.
+#[derive(Debug)]
+pub(super) struct Simulation {
+    spec: Arc<ChainSpec>,
+    context: BlockContext,
+    state: StateView,
+    overrides: StateOverrides,
+    limits: CallLimits,
+}
+
+impl Simulation {
+    /// Reads `(call, block?, state overrides?, block overrides?)` and takes the state.
+    pub(super) fn from_args(
+        shared: &Shared,
+        mut args: Args<'_>,
+    ) -> RpcResult<(TransactionArgs, Self)> {
+        let request: TransactionArgs = args.required()?;
+        let block: BlockId = args.optional()?.unwrap_or_default();
+        let accounts: RpcStateOverrides = args.optional()?.unwrap_or_default();
+        let changes: BlockOverrides = args.optional()?.unwrap_or_default();
+        args.end()?;
+        let (header, state) = shared.state(&shared.view(), block)?;
+        let mut context = BlockContext::from_header(header.inner());
+        changes.apply(&mut context);
+        let deadline = Instant::now().checked_add(shared.context.config.call_timeout);
+        let overrides = state_overrides(&state, &accounts)?;
+        let simulation = Self {
+            spec: shared.spec().clone(),
+            context,
+            state,
+            overrides,
+            limits: CallLimits { deadline, cancelled: Arc::default() },
+        };
+        Ok((request, simulation))
+    }
+
+    /// Runs a call.
+    pub(super) fn run(&self, request: &CallRequest) -> Result<CallOutcome, CallError> {
+        banyan_executor::call(
+            &self.spec,
+            &self.context,
+            &self.state,
+            request,
+            &self.overrides,
+            &self.limits,
+        )
+    }
+
+    /// The block's environment.
+    pub(super) const fn context(&self) -> &BlockContext {
+        &self.context
+    }
+
+    /// The chain's rules.
+    pub(super) fn spec(&self) -> &ChainSpec {
+        &self.spec
+    }
+
+    /// Balance of an account, overrides included.
+    pub(super) fn balance(&self, address: &Address) -> RpcResult<U256> {
+        match self.overrides.accounts.get(address) {
+            Some(account) => Ok(account.balance),
+            None => Ok(self.state.account(address)?.unwrap_or_default().balance),
+        }
+    }
+
+    /// True if the account has code, overrides included.
+    pub(super) fn has_code(&self, address: &Address) -> RpcResult<bool> {
+        match self.overrides.accounts.get(address) {
+            Some(account) => Ok(account.has_code()),
+            None => Ok(self.state.account(address)?.is_some_and(|account| account.has_code())),
+        }
+    }
+}

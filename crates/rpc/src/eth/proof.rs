@@ -1,0 +1,67 @@
+//! `eth_getProof` (EIP-1186).
+
+use banyan_commitment::{StorageProof, account_proof};
+use banyan_primitives::{Address, B256, Bytes};
+use serde::Serialize;
+
+use super::state::StorageKey;
+use crate::{
+    args::Args,
+    block_id::BlockId,
+    error::{RpcError, RpcResult},
+    quantity::{Big, Quantity},
+    shared::Shared,
+};
+
+/// Most slots in one request.
+const MAX_SLOTS: usize = 1024;
+
+/// The answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RpcProof {
+    address: Address,
+    account_proof: Vec<Bytes>,
+    balance: Big,
+    code_hash: B256,
+    nonce: Quantity,
+    storage_hash: B256,
+    storage_proof: Vec<RpcStorageProof>,
+}
+
+#[derive(Debug, Serialize)]
+struct RpcStorageProof {
+    key: String,
+    value: Big,
+    proof: Vec<Bytes>,
+}
+
+/// `(address, slots, block?)`
+pub(super) fn proof(shared: &Shared, mut args: Args<'_>) -> RpcResult<RpcProof> {
+    let address: Address = args.required()?;
+    let keys: Vec<String> = args.required()?;
+    let block: BlockId = args.optional()?.unwrap_or_default();
+    args.end()?;
+    if keys.len() > MAX_SLOTS {
+        return Err(RpcError::params(format!("too many slots (max {MAX_SLOTS})")));
+    }
+    let keys = keys.iter().map(|key| StorageKey::parse(key)).collect::<RpcResult<Vec<_>>>()?;
+    let slots: Vec<_> = keys.iter().map(|key| key.slot).collect();
+    let state = shared.trie_state(&shared.view(), block)?;
+    let proof = account_proof(&state, address, &slots)?;
+    let account = proof.account.unwrap_or_default();
+    let storage = |(key, slot): (&StorageKey, StorageProof)| RpcStorageProof {
+        key: key.text(),
+        value: Big(slot.value),
+        proof: slot.proof,
+    };
+    Ok(RpcProof {
+        address,
+        account_proof: proof.proof,
+        balance: Big(account.balance),
+        code_hash: account.code_hash,
+        nonce: Quantity(account.nonce),
+        storage_hash: proof.storage_root,
+        storage_proof: keys.iter().zip(proof.storage).map(storage).collect(),
+    })
+}

@@ -1,0 +1,149 @@
+use std::collections::BTreeMap;
+
+use banyan_primitives::{
+    AccountDiff, Address, B256, B256Map, BlockRef, Bytes, StateDiff, keccak256,
+    trie::{HashedDiff, HashedStorageDiff, NodeDiff},
+};
+use rayon::prelude::*;
+
+/// Below this many keys, waking other threads costs more than it saves (a hash is 0.3 µs).
+const PARALLEL_FROM: usize = 256;
+
+/// The frozen change of one block above the persisted tip. Shared by `Arc`, never changed.
+///
+/// A reverse layer ([`crate::reverse_layer`]) leads from the tip back to an earlier block: there
+/// `parent` is the tip and `block` the earlier one.
+#[derive(Clone, Debug, Default)]
+pub struct Layer {
+    /// The block after which this state stands.
+    pub block: BlockRef,
+    /// The block before.
+    pub parent: BlockRef,
+    /// State changes by hashed key.
+    pub state: HashedDiff,
+    /// Trie node changes.
+    pub nodes: NodeDiff,
+    /// Code deployed in the block.
+    pub codes: B256Map<Bytes>,
+}
+
+impl Layer {
+    /// Hashes and sorts a diff. Nodes are added by [`Layer::with_nodes`] once the root is known.
+    pub fn new(block: BlockRef, parent: BlockRef, diff: &StateDiff) -> Self {
+        let codes = diff.codes.clone();
+        Self { block, parent, state: hash_diff(diff), nodes: NodeDiff::default(), codes }
+    }
+
+    /// The layer with its trie nodes.
+    pub fn with_nodes(self, nodes: NodeDiff) -> Self {
+        Self { nodes, ..self }
+    }
+}
+
+/// The diff under hashed keys. Accounts and slots that end as they began are left out.
+fn hash_diff(diff: &StateDiff) -> HashedDiff {
+    let changed: Vec<_> = diff.accounts.iter().filter(|(_, account)| !account.is_noop()).collect();
+    let slots: usize = changed.iter().map(|(_, account)| account.storage.len()).sum();
+    let hashed: Vec<_> = if changed.len() + slots < PARALLEL_FROM {
+        changed.into_iter().map(hash_account).collect()
+    } else {
+        changed.into_par_iter().map(hash_account).collect()
+    };
+    let mut out = HashedDiff::default();
+    for (address, account, storage) in hashed {
+        out.accounts.insert(address, account.after);
+        if storage.wiped || !storage.slots.is_empty() {
+            out.storage.insert(address, storage);
+        }
+    }
+    out
+}
+
+fn hash_account<'a>(
+    (address, account): (&Address, &'a AccountDiff),
+) -> (B256, &'a AccountDiff, HashedStorageDiff) {
+    (keccak256(address), account, hash_storage(account))
+}
+
+fn hash_storage(account: &AccountDiff) -> HashedStorageDiff {
+    // After a wipe every slot listed counts, also one that ends with its old value.
+    let changed: Vec<_> = account
+        .storage
+        .iter()
+        .filter(|(_, (before, after))| account.wiped || before != after)
+        .map(|(slot, (_, after))| (slot.to_be_bytes::<32>(), *after))
+        .collect();
+    let slots: BTreeMap<_, _> = if changed.len() < PARALLEL_FROM {
+        changed.into_iter().map(|(slot, after)| (keccak256(slot), after)).collect()
+    } else {
+        let hashed: Vec<_> =
+            changed.into_par_iter().map(|(slot, after)| (keccak256(slot), after)).collect();
+        hashed.into_iter().collect()
+    };
+    HashedStorageDiff { wiped: account.wiped, slots }
+}
+
+#[cfg(test)]
+mod tests {
+    use banyan_primitives::{Account, U256};
+
+    use super::*;
+
+    fn account(nonce: u64) -> Option<Account> {
+        Some(Account { nonce, ..Default::default() })
+    }
+
+    fn diff_of(accounts: Vec<(u64, AccountDiff)>) -> StateDiff {
+        let key = |n: u64| Address::from_word(B256::from(U256::from(n)));
+        let accounts = accounts.into_iter().map(|(n, diff)| (key(n), diff)).collect();
+        StateDiff { accounts, ..Default::default() }
+    }
+
+    #[test]
+    fn unchanged_accounts_and_slots_are_left_out() {
+        let one = U256::from(1);
+        let storage = [(one, (one, one)), (U256::from(2), (one, U256::ZERO))];
+        let changed = AccountDiff {
+            before: account(1),
+            after: account(1),
+            storage: storage.into_iter().collect(),
+            ..Default::default()
+        };
+        let noop = AccountDiff { before: account(3), after: account(3), ..Default::default() };
+        let layer = Layer::new(
+            BlockRef::default(),
+            BlockRef::default(),
+            &diff_of(vec![(1, changed), (2, noop)]),
+        );
+        assert_eq!(layer.state.accounts.len(), 1);
+        let slots = &layer.state.storage.first_key_value().unwrap().1.slots;
+        assert_eq!(slots.values().collect::<Vec<_>>(), vec![&U256::ZERO]);
+    }
+
+    #[test]
+    fn a_wipe_keeps_slots_that_end_with_their_old_value() {
+        let one = U256::from(1);
+        let wiped = AccountDiff {
+            before: account(1),
+            after: account(1),
+            wiped: true,
+            storage: [(one, (one, one))].into_iter().collect(),
+        };
+        let layer =
+            Layer::new(BlockRef::default(), BlockRef::default(), &diff_of(vec![(1, wiped)]));
+        let storage = layer.state.storage.first_key_value().unwrap().1;
+        assert!(storage.wiped);
+        assert_eq!(storage.slots.len(), 1);
+    }
+
+    #[test]
+    fn large_diffs_hash_to_the_same_as_small_ones() {
+        let accounts: Vec<_> = (0..1000)
+            .map(|n| (n, AccountDiff { after: account(n), ..Default::default() }))
+            .collect();
+        let layer = Layer::new(BlockRef::default(), BlockRef::default(), &diff_of(accounts));
+        assert_eq!(layer.state.accounts.len(), 1000);
+        let key = keccak256(Address::from_word(B256::from(U256::from(77))));
+        assert_eq!(layer.state.accounts.get(&key), Some(&account(77)));
+    }
+}

@@ -1,0 +1,19 @@
+//! Flat state under immutable layers: reads at any block, history, unwind.
+//!
+//! A [`Layer`] is the frozen change of one block that is not in the database yet. A [`StateView`]
+//! reads through a list of layers down to the database's own state, or from the history of a
+//! block below it. [`persist_layer`] moves the oldest layer into the database, [`unwind`] takes
+//! blocks back. It neither executes nor hashes tries: roots are `commitment`'s.
+
+mod history;
+mod layer;
+mod merge;
+mod persist;
+mod source;
+mod view;
+
+pub use history::{oldest_state, reverse_diff, reverse_layer};
+pub use layer::Layer;
+pub use persist::{GenesisAccount, persist_layer, unwind, write_genesis, write_nodes};
+pub use source::FlatState;
+pub use view::StateView;

@@ -1,0 +1,211 @@
+//! Writing: layers into the database, blocks taken back, genesis.
+//!
+//! The state in the database, its trie nodes and [`Marker::Tip`] move together, in the write
+//! transaction of the caller, who adds blocks and the other markers and commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use banyan_primitives::{
+    Account, Address, B256, BlockRef, Bytes, U256, keccak256,
+    trie::{HashedStorageDiff, NodeDiff, TrieId},
+};
+use banyan_storage::{
+    AccountChange, BlockChanges, BlockRead, Marker, StateRead, StorageError, WriteTxn,
+};
+
+use crate::Layer;
+
+/// Writes the child of the persisted tip: flat state, history, trie nodes, code, and the tip.
+pub fn persist_layer(txn: &WriteTxn<'_>, layer: &Layer) -> Result<(), StorageError> {
+    expect_tip(txn, layer.parent, layer.block)?;
+    if layer.block.number != layer.parent.number + 1 {
+        let (block, parent) = (layer.block, layer.parent);
+        return Err(StorageError::OutOfOrder(format!("{block} is not the child of {parent}")));
+    }
+    let number = layer.block.number;
+    let mut changes = BlockChanges { hash: layer.block.hash, ..Default::default() };
+    for (hash, code) in layer.codes.iter().collect::<BTreeMap<_, _>>() {
+        if txn.put_code(hash, code)? {
+            changes.codes.push(*hash);
+        }
+    }
+    let (accounts, storage) = (&layer.state.accounts, &layer.state.storage);
+    for address in accounts.keys().chain(storage.keys()).collect::<BTreeSet<_>>() {
+        let change = AccountChange {
+            address: *address,
+            account: match accounts.get(address) {
+                Some(account) => persist_account(txn, number, address, account.as_ref())?,
+                None => false,
+            },
+            slots: match storage.get(address) {
+                Some(storage) => persist_storage(txn, number, address, storage)?,
+                None => Vec::new(),
+            },
+        };
+        if change.account || !change.slots.is_empty() {
+            changes.accounts.push(change);
+        }
+    }
+    txn.put_block_changes(number, &changes)?;
+    write_nodes(txn, &layer.nodes)?;
+    txn.set_marker(Marker::Tip, layer.block)
+}
+
+fn expect_tip(txn: &WriteTxn<'_>, parent: BlockRef, block: BlockRef) -> Result<(), StorageError> {
+    match txn.marker(Marker::Tip)? {
+        Some(tip) if tip == parent => Ok(()),
+        Some(tip) => Err(StorageError::OutOfOrder(format!(
+            "the way to {block} begins at {parent}, but the database stands at {tip}"
+        ))),
+        None => Err(StorageError::OutOfOrder(format!("{block} comes before genesis"))),
+    }
+}
+
+/// Writes an account and its old value; false if it is unchanged.
+fn persist_account(
+    txn: &WriteTxn<'_>,
+    number: u64,
+    address: &B256,
+    account: Option<&Account>,
+) -> Result<bool, StorageError> {
+    let before = txn.account(address)?;
+    if before.as_ref() == account {
+        return Ok(false);
+    }
+    txn.put_account_history(address, number, before.as_ref())?;
+    txn.put_account(address, account)?;
+    Ok(true)
+}
+
+/// Writes slots and their old values; a wipe records every slot it removes. Returns the slots that
+/// changed, in order.
+fn persist_storage(
+    txn: &WriteTxn<'_>,
+    number: u64,
+    address: &B256,
+    storage: &HashedStorageDiff,
+) -> Result<Vec<B256>, StorageError> {
+    let mut after = storage.slots.clone();
+    if storage.wiped {
+        for (slot, _) in txn.slots(address, &B256::ZERO, None, usize::MAX)? {
+            after.entry(slot).or_insert(U256::ZERO);
+        }
+    }
+    let mut changed = Vec::new();
+    for (slot, value) in after {
+        let before = txn.slot(address, &slot)?;
+        if before == value {
+            continue;
+        }
+        txn.put_slot_history(address, &slot, number, before)?;
+        txn.put_slot(address, &slot, value)?;
+        changed.push(slot);
+    }
+    Ok(changed)
+}
+
+/// Writes changed trie nodes.
+pub fn write_nodes(txn: &WriteTxn<'_>, nodes: &NodeDiff) -> Result<(), StorageError> {
+    for (path, node) in &nodes.accounts {
+        txn.put_trie_node(TrieId::Accounts, path, node.as_ref())?;
+    }
+    for (address, storage) in &nodes.storage {
+        if storage.wiped {
+            txn.delete_storage_trie(address)?;
+        }
+        for (path, node) in &storage.nodes {
+            txn.put_trie_node(TrieId::Storage(*address), path, node.as_ref())?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes the persisted state back to block `to`. `reverse` is [`crate::reverse_layer`] of `to`
+/// with its trie nodes. Removes the history above `to`; blocks, the canonical chain and the other
+/// markers are the caller's.
+pub fn unwind(txn: &WriteTxn<'_>, to: BlockRef, reverse: &Layer) -> Result<(), StorageError> {
+    expect_tip(txn, reverse.parent, to)?;
+    if reverse.block != to {
+        let block = reverse.block;
+        return Err(StorageError::OutOfOrder(format!("reverse layer leads to {block}, not {to}")));
+    }
+    for number in to.number + 1..=reverse.parent.number {
+        let changes = txn.block_changes(number)?.ok_or_else(|| {
+            StorageError::OutOfOrder(format!("history of block {number} is not kept"))
+        })?;
+        txn.delete_block_changes(number, &changes)?;
+    }
+    for (address, account) in &reverse.state.accounts {
+        txn.put_account(address, account.as_ref())?;
+    }
+    for (address, storage) in &reverse.state.storage {
+        for (slot, value) in &storage.slots {
+            txn.put_slot(address, slot, *value)?;
+        }
+    }
+    write_nodes(txn, &reverse.nodes)?;
+    txn.set_marker(Marker::Tip, to)
+}
+
+/// An account of the genesis allocation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GenesisAccount {
+    /// Address.
+    pub address: Address,
+    /// Nonce.
+    pub nonce: u64,
+    /// Balance in wei.
+    pub balance: U256,
+    /// Code; empty if none.
+    pub code: Bytes,
+    /// Slots and values; zero values are ignored.
+    pub storage: Vec<(U256, U256)>,
+}
+
+/// Writes the state after `genesis` into a database without state, and makes it the tip. Trie
+/// nodes follow by [`write_nodes`], computed over [`crate::FlatState`] of the same transaction.
+///
+/// Everything is sorted by hashed key and appended, so that large allocations stay cheap.
+pub fn write_genesis(
+    txn: &WriteTxn<'_>,
+    genesis: BlockRef,
+    accounts: impl IntoIterator<Item = GenesisAccount>,
+) -> Result<(), StorageError> {
+    if let Some(tip) = txn.marker(Marker::Tip)? {
+        return Err(StorageError::OutOfOrder(format!(
+            "genesis {genesis} given, but the database stands at {tip}"
+        )));
+    }
+    let mut sorted: Vec<_> =
+        accounts.into_iter().map(|account| (keccak256(account.address), account)).collect();
+    sorted.sort_unstable_by_key(|(address, _)| *address);
+    for (address, account) in sorted {
+        write_genesis_account(txn, &address, account)?;
+    }
+    txn.set_marker(Marker::Tip, genesis)
+}
+
+fn write_genesis_account(
+    txn: &WriteTxn<'_>,
+    address: &B256,
+    genesis: GenesisAccount,
+) -> Result<(), StorageError> {
+    let mut account =
+        Account { nonce: genesis.nonce, balance: genesis.balance, ..Default::default() };
+    if !genesis.code.is_empty() {
+        account.code_hash = keccak256(&genesis.code);
+        txn.put_code(&account.code_hash, &genesis.code)?;
+    }
+    txn.append_account(address, &account)?;
+    let mut slots: Vec<_> = genesis
+        .storage
+        .into_iter()
+        .filter(|(_, value)| !value.is_zero())
+        .map(|(slot, value)| (keccak256(slot.to_be_bytes::<32>()), value))
+        .collect();
+    slots.sort_unstable();
+    for (slot, value) in slots {
+        txn.append_slot(address, &slot, value)?;
+    }
+    Ok(())
+}

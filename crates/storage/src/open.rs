@@ -1,0 +1,152 @@
+//! Opening: whose file is this, is it whole, can we read it; only then is it touched.
+
+use std::path::{Path, PathBuf};
+
+use libmdbx::{Mode, ReadWriteOptions, SyncMode, TableFlags, WriteFlags};
+
+use crate::{
+    DatabaseOptions, OpenError, SCHEMA_VERSION, StorageError, Table,
+    codec::damaged,
+    env::{EnvCell, Handles, Mdbx},
+    header,
+    tables::META_SCHEMA,
+};
+
+const DATA_FILE: &str = "mdbx.dat";
+
+/// Opens the environment in `directory`, which is locked by us, with all tables.
+pub(crate) fn open(directory: &Path, options: &DatabaseOptions) -> Result<EnvCell, OpenError> {
+    let file = directory.join(DATA_FILE);
+    if file.exists() {
+        inspect(directory, &file)?;
+    }
+    let mode = ReadWriteOptions {
+        sync_mode: SyncMode::SafeNoSync,
+        min_size: None,
+        max_size: Some(signed(options.max_size)),
+        growth_step: Some(signed(options.growth_step)),
+        shrink_threshold: Some(signed(options.growth_step.saturating_mul(4))),
+    };
+    let mdbx = Mdbx::open_with_options(
+        directory,
+        libmdbx::DatabaseOptions {
+            max_readers: Some(options.max_readers),
+            no_rdahead: true,
+            page_size: Some(libmdbx::PageSize::Set(header::PAGE_SIZE)),
+            ..base_options(Mode::ReadWrite(mode))
+        },
+    )
+    .map_err(|error| open_error(&file, error))?;
+    EnvCell::try_new(mdbx, |mdbx| {
+        create_tables(mdbx)
+            .map_err(|source| OpenError::Storage { path: directory.to_owned(), source })
+    })
+}
+
+fn signed(size: usize) -> isize {
+    isize::try_from(size).unwrap_or(isize::MAX)
+}
+
+fn base_options(mode: Mode) -> libmdbx::DatabaseOptions {
+    libmdbx::DatabaseOptions { max_tables: Some(64), mode, ..Default::default() }
+}
+
+/// Refuses a data file that is not ours, or not one we can use, without writing to it.
+fn inspect(directory: &Path, file: &Path) -> Result<(), OpenError> {
+    let length =
+        file.metadata().map_err(|source| OpenError::Io { path: file.to_owned(), source })?.len();
+    let wanted = header::wanted_length(file)
+        .map_err(|source| OpenError::Io { path: file.to_owned(), source })?
+        .unwrap_or(1);
+    if length < wanted {
+        let what = format!("the file has {length} bytes but should have {wanted}");
+        return Err(OpenError::Damaged { path: file.to_owned(), what });
+    }
+    match Mdbx::open_with_options(directory, base_options(Mode::ReadOnly)) {
+        Ok(mdbx) => check_owner(&mdbx, file),
+        // After a crash MDBX has to write its header once before it can be read. Sizes stay.
+        Err(libmdbx::Error::WannaRecovery) => {
+            let mode = ReadWriteOptions { sync_mode: SyncMode::SafeNoSync, ..Default::default() };
+            let mdbx = Mdbx::open_with_options(directory, base_options(Mode::ReadWrite(mode)))
+                .map_err(|error| open_error(file, error))?;
+            check_owner(&mdbx, file)
+        }
+        Err(error) => Err(open_error(file, error)),
+    }
+}
+
+/// The file must carry our schema version, or be an MDBX file with nothing in it (a first start
+/// that was interrupted).
+fn check_owner(mdbx: &Mdbx, file: &Path) -> Result<(), OpenError> {
+    let storage = |source| OpenError::Storage { path: file.to_owned(), source };
+    let found = match schema_version(mdbx).map_err(storage)? {
+        Schema::Empty => return Ok(()),
+        Schema::Foreign => return Err(OpenError::Foreign { path: file.to_owned() }),
+        Schema::Version(found) => found,
+    };
+    let (path, supported) = (file.to_owned(), SCHEMA_VERSION);
+    match found.cmp(&supported) {
+        std::cmp::Ordering::Greater => Err(OpenError::NewerSchema { path, found, supported }),
+        std::cmp::Ordering::Less => Err(OpenError::OlderSchema { path, found, supported }),
+        std::cmp::Ordering::Equal => Ok(()),
+    }
+}
+
+enum Schema {
+    Empty,
+    Foreign,
+    Version(u32),
+}
+
+fn schema_version(mdbx: &Mdbx) -> Result<Schema, StorageError> {
+    let txn = mdbx.begin_ro_txn()?;
+    let root = txn.open_table(None)?;
+    if txn.table_stat(&root)?.entries() == 0 {
+        return Ok(Schema::Empty);
+    }
+    let meta = match txn.open_table(Some(Table::Meta.name())) {
+        Ok(meta) => meta,
+        Err(libmdbx::Error::NotFound | libmdbx::Error::Incompatible) => {
+            return Ok(Schema::Foreign);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let Some(version) = txn.get::<Vec<u8>>(&meta, META_SCHEMA)? else {
+        return Ok(Schema::Foreign);
+    };
+    let version: [u8; 4] =
+        version.as_slice().try_into().map_err(|_| damaged("schema version", &version))?;
+    Ok(Schema::Version(u32::from_be_bytes(version)))
+}
+
+/// Creates the tables that are missing and keeps their handles open for good.
+fn create_tables(mdbx: &Mdbx) -> Result<Handles<'_>, StorageError> {
+    let txn = mdbx.begin_rw_txn()?;
+    for table in Table::ALL {
+        let handle = txn.create_table(Some(table.name()), TableFlags::empty())?;
+        if table == Table::Meta && txn.get::<Vec<u8>>(&handle, META_SCHEMA)?.is_none() {
+            txn.put(&handle, META_SCHEMA, SCHEMA_VERSION.to_be_bytes(), WriteFlags::UPSERT)?;
+        }
+        txn.prime_for_permaopen(handle);
+    }
+    let (_, handles) = txn.commit_and_rebind_open_dbs()?;
+    mdbx.sync(true)?;
+    Ok(handles)
+}
+
+fn open_error(file: &Path, error: libmdbx::Error) -> OpenError {
+    use libmdbx::Error as E;
+    let (path, what) = (PathBuf::from(file), error.to_string());
+    match error {
+        E::Invalid | E::VersionMismatch => OpenError::NotADatabase { path, what },
+        E::Corrupted | E::PageNotFound | E::NoData | E::WannaRecovery => {
+            OpenError::Damaged { path, what }
+        }
+        E::Busy => OpenError::Locked { path, pid: None },
+        E::Access | E::PermissionDenied | E::ReadOnlyFilesystem => OpenError::Io {
+            path,
+            source: std::io::Error::new(std::io::ErrorKind::PermissionDenied, what),
+        },
+        other => OpenError::Storage { path, source: other.into() },
+    }
+}

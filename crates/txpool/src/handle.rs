@@ -1,0 +1,262 @@
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use banyan_chainspec::ChainSpec;
+use banyan_primitives::{Address, B256, PooledSidecar, SealedHeader, StateSource, Transaction};
+
+use crate::{
+    BestTransactions, PoolConfig, PoolError, PooledTransaction,
+    admit::admit,
+    canonical::{self, Reading, Revive, extra_cost},
+    entry::Entry,
+    state::State,
+    validate::{Head, validate},
+};
+
+/// What moving the head means to the pool.
+#[derive(Clone, Debug)]
+pub struct CanonicalUpdate {
+    /// The new head.
+    pub head: SealedHeader,
+    /// Transactions of blocks that left the canonical chain, with senders (deposits left out by the pool).
+    pub reverted: Vec<(Transaction, Address)>,
+    /// Transactions of blocks that joined it: (sender, hash).
+    pub included: Vec<(Address, B256)>,
+}
+
+/// Numbers of transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Executable.
+    pub pending: usize,
+    /// Waiting for an earlier nonce or a lower base fee.
+    pub queued: usize,
+}
+
+/// All transactions by sender and nonce.
+#[derive(Clone, Debug, Default)]
+pub struct PoolContent {
+    /// Executable.
+    pub pending: BTreeMap<Address, BTreeMap<u64, Arc<PooledTransaction>>>,
+    /// Waiting.
+    pub queued: BTreeMap<Address, BTreeMap<u64, Arc<PooledTransaction>>>,
+}
+
+/// Hears of every transaction taken in.
+pub type PoolListener = Box<dyn Fn(&Arc<PooledTransaction>) + Send + Sync>;
+
+/// Handle of the pool; cheap to clone, safe to share. Every call takes a short lock and returns;
+/// signatures, blobs and state are checked and read outside the lock.
+#[derive(Clone)]
+pub struct PoolHandle {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    spec: Arc<ChainSpec>,
+    config: PoolConfig,
+    state: RwLock<State>,
+    /// Taken alone, never together with `state`.
+    minimum_tip: RwLock<u128>,
+    /// Taken alone, never together with `state`.
+    listener: RwLock<Option<Arc<PoolListener>>>,
+    generation: AtomicU64,
+    /// Number of arrivals so far.
+    arrivals: AtomicU64,
+}
+
+impl fmt::Debug for PoolHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolHandle").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl PoolHandle {
+    /// An empty pool on `head`.
+    pub fn new(spec: Arc<ChainSpec>, config: PoolConfig, head: SealedHeader) -> Self {
+        let state = State::new(Head::new(&spec, &head));
+        let shared = Shared {
+            spec,
+            minimum_tip: RwLock::new(config.minimum_priority_fee),
+            config,
+            state: RwLock::new(state),
+            listener: RwLock::new(None),
+            generation: AtomicU64::new(0),
+            arrivals: AtomicU64::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Checks a transaction against `state` (that of the head) and takes it in. Recovers the
+    /// sender, verifies blobs. Returns its hash.
+    pub fn add<S: StateSource>(
+        &self,
+        tx: Transaction,
+        sidecar: Option<PooledSidecar>,
+        state: S,
+    ) -> Result<B256, PoolError> {
+        let Shared { spec, config, .. } = &*self.shared;
+        let hash = *tx.hash();
+        let head = {
+            let state = self.read();
+            if state.get(&hash).is_some() {
+                return Err(PoolError::AlreadyKnown);
+            }
+            state.head
+        };
+        let minimum_tip = *unpoisoned(self.shared.minimum_tip.read());
+        let sender = validate(spec, config, minimum_tip, &head, &tx, sidecar.as_ref())?;
+        let account = state.account(&sender)?.unwrap_or_default();
+        let l1_cost = extra_cost(spec, head.timestamp, &state, &tx)?;
+        let sequence = self.shared.arrivals.fetch_add(1, Ordering::Relaxed);
+        let tx = PooledTransaction::new(tx, sender, sidecar, spec.is_op(), sequence);
+        let entry = Entry::new(tx, l1_cost);
+        let tx = admit(&mut self.write(), config, entry, account)?;
+        self.changed();
+        self.announce(std::slice::from_ref(&tx));
+        Ok(hash)
+    }
+
+    /// Follows the head: drops included transactions, takes reverted ones back in, re-checks
+    /// nonces and balances of touched senders against `state` (that of the new head), demotes and
+    /// promotes by the new base fee.
+    ///
+    /// An account that cannot be read is tried again with the next head.
+    pub fn on_canonical<S: StateSource>(&self, update: &CanonicalUpdate, state: S) {
+        let Shared { spec, config, .. } = &*self.shared;
+        let (touched, lost_blobs) = {
+            let state = self.read();
+            (canonical::touched(&state, update), canonical::lost_blobs(&state, update))
+        };
+        let revive = Revive { spec, lost_blobs, arrivals: &self.shared.arrivals };
+        let reading = Reading::new(update, touched, &revive, &state);
+        let revived = canonical::apply(&mut self.write(), config, update, reading);
+        self.changed();
+        self.announce(&revived);
+    }
+
+    /// Executable transactions for a block with this base fee (and blob base fee, wei).
+    pub fn best(&self, base_fee: u64, blob_base_fee: u128) -> BestTransactions {
+        let state = self.read();
+        let senders = state.senders().map(|(address, sender)| {
+            let txs = sender.executable(base_fee, blob_base_fee);
+            (*address, txs.map(|entry| Arc::clone(&entry.tx)).collect())
+        });
+        BestTransactions::new(base_fee, senders)
+    }
+
+    /// A transaction by hash.
+    pub fn get(&self, hash: &B256) -> Option<Arc<PooledTransaction>> {
+        self.read().get(hash).cloned()
+    }
+
+    /// Sender of a transaction the pool has (or lately had), so that it need not be recovered again.
+    pub fn known_sender(&self, hash: &B256) -> Option<Address> {
+        let state = self.read();
+        state.get(hash).map(|tx| tx.sender).or_else(|| state.recent.sender(hash))
+    }
+
+    /// First nonce of `sender` that neither its account nor its pooled transactions have used,
+    /// without a gap; `None` if the pool has none that follows the account's nonce.
+    pub fn next_nonce(&self, sender: &Address) -> Option<u64> {
+        let state = self.read();
+        let sender = state.sender(sender)?;
+        Some(sender.first_gap()).filter(|next| *next > sender.account().nonce)
+    }
+
+    /// Drops transactions that cannot be executed (found while building). Those that come after
+    /// them wait until the gap is filled.
+    pub fn remove(&self, hashes: &[B256]) {
+        let mut state = self.write();
+        let removed = hashes.iter().filter_map(|hash| state.take(hash)).count();
+        state.evict(&self.shared.config);
+        drop(state);
+        if removed > 0 {
+            self.changed();
+        }
+    }
+
+    /// Numbers of transactions.
+    pub fn status(&self) -> PoolStatus {
+        let state = self.read();
+        PoolStatus { pending: state.pending().count, queued: state.queued().count }
+    }
+
+    /// All transactions.
+    pub fn content(&self) -> PoolContent {
+        let mut content = PoolContent::default();
+        for (address, sender) in self.read().senders() {
+            let (mut pending, mut queued) = (BTreeMap::new(), BTreeMap::new());
+            for (nonce, entry) in sender.txs() {
+                let place = if *nonce < sender.ready_end() { &mut pending } else { &mut queued };
+                place.insert(*nonce, Arc::clone(&entry.tx));
+            }
+            for (place, txs) in [(&mut content.pending, pending), (&mut content.queued, queued)] {
+                if !txs.is_empty() {
+                    place.insert(*address, txs);
+                }
+            }
+        }
+        content
+    }
+
+    /// Sidecar entries for `engine_getBlobs`: for each versioned hash the sidecar that holds it and
+    /// the index in it.
+    pub fn blobs(&self, versioned_hashes: &[B256]) -> Vec<Option<(Arc<PooledTransaction>, usize)>> {
+        let state = self.read();
+        let find = |versioned_hash| {
+            let (hash, index) = state.blobs.holder(versioned_hash)?;
+            Some((Arc::clone(state.get(&hash)?), index))
+        };
+        versioned_hashes.iter().map(find).collect()
+    }
+
+    /// Grows with every change; lets a builder see whether another look pays.
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Calls `listener` with every transaction taken in (for subscriptions and filters), reverted
+    /// ones included. The listener must not block. It replaces an earlier one.
+    pub fn set_listener(&self, listener: PoolListener) {
+        *unpoisoned(self.shared.listener.write()) = Some(Arc::new(listener));
+    }
+
+    /// Lowest tip accepted from now on, wei (`miner_setGasPrice`).
+    pub fn set_minimum_tip(&self, wei: u128) {
+        *unpoisoned(self.shared.minimum_tip.write()) = wei;
+    }
+
+    fn changed(&self) {
+        self.shared.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn announce(&self, txs: &[Arc<PooledTransaction>]) {
+        let listener = unpoisoned(self.shared.listener.read()).clone();
+        if let Some(listener) = listener {
+            txs.iter().for_each(|tx| listener(tx));
+        }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        unpoisoned(self.shared.state.read())
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        unpoisoned(self.shared.state.write())
+    }
+}
+
+/// A thread that panicked with the lock must not take the pool with it: at worst a count is off.
+fn unpoisoned<G>(guard: Result<G, PoisonError<G>>) -> G {
+    guard.unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
