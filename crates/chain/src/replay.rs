@@ -85,6 +85,8 @@ impl Chain {
                 return Ok(false);
             }
         }
+        // A label that the journal does not have was dropped after the database was written.
+        (self.safe, self.finalized) = (None, None);
         let hash = |label: Option<BlockRef>| label.map_or(B256::ZERO, |label| label.hash);
         let state = ForkchoiceState {
             head: markers.head.hash,
