@@ -103,6 +103,23 @@ async fn blocks_that_waited_for_an_invalid_one_are_invalid() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_for_the_journal_nothing_is_acknowledged_until_there_is_some() {
+    let mut kit = Kit::new(in_memory());
+    let segment = kit.dir.path().join("journal").join("000000.segment");
+    std::os::unix::fs::symlink("/dev/full", &segment).unwrap();
+    let block = kit.build(&kit.spec.genesis_header, &[], |_, _| vec![]);
+    kit.chain.new_payload(block.clone()).await.unwrap();
+    let error = move_to(&kit, block.hash()).await.unwrap_err();
+    assert!(matches!(error, ForkchoiceError::Chain(ChainError::Write(_))), "{error}");
+    assert!(error.to_string().contains("no space left"), "{error}");
+    assert_eq!(kit.chain.view().head().number, 0);
+    move_to(&kit, block.hash()).await.unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), block.hash());
+}
+
 /// A chain of `count` empty blocks on genesis, each made head.
 async fn grow(kit: &Kit, count: u64) -> Vec<RecoveredBlock> {
     let mut blocks: Vec<RecoveredBlock> = Vec::new();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use banyan_primitives::{B256, BlockRef, RecoveredBlock};
-use banyan_storage::{Database, Journal, Markers};
+use banyan_storage::{Database, Journal, Markers, StorageError};
 use common::{block, deposit, open, transfer};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -165,6 +165,22 @@ fn files_of_another_chain_are_not_read() {
     assert!(!holds(&journal, &block) && journal.heads().next().is_none());
     append(&mut journal, &block);
     assert!(holds(&db.journal(false).unwrap(), &block), "and the file serves this chain now");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_room_an_append_fails_and_the_next_one_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let db = database(&dir);
+    let mut journal = db.journal(true).unwrap();
+    let segment = dir.path().join("journal").join("000000.segment");
+    std::os::unix::fs::symlink("/dev/full", &segment).unwrap();
+    let block = small_block(1);
+    let error = journal.append([&block], labels(&block)).unwrap_err();
+    assert_eq!(error, StorageError::NoSpace);
+    assert!(!segment.exists(), "what could not be filled is not left behind");
+    append(&mut journal, &block);
+    assert!(holds(&db.journal(true).unwrap(), &block));
 }
 
 proptest! {
