@@ -26,7 +26,7 @@ const HEADER_BYTES: usize = 8 + 32 + 8 + 8 + 32 + CHECKSUM_BYTES;
 const CHECKSUM_BYTES: usize = 16;
 /// Bytes of a record beside its payload.
 pub(super) const RECORD_BYTES: usize = 4 + 8 + 1 + CHECKSUM_BYTES;
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// A segment in use. `end` is where the next record goes, `next` its sequence number.
 #[derive(Debug)]
