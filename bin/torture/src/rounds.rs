@@ -23,7 +23,7 @@ use crate::{
 /// Longest time between arming the killer and its blow.
 const KILL_WITHIN_MS: u64 = 200;
 /// Longest time between a start and a kill that comes before the client answers.
-const KILL_START_WITHIN_MS: u64 = 400;
+const KILL_START_WITHIN_MS: u64 = 200;
 /// Things done, at most, before the killer is armed.
 const MOST_WARM_UP: u64 = 8;
 /// Attempts to start a client: another program may take one of its ports in between.
@@ -60,7 +60,8 @@ impl Torture {
         let end = self.drive(&mut client, &mut dice);
         let struck = client.bury()?;
         let served = self.count_end(round, end, struck);
-        if dice.random_bool(0.1) {
+        // A start that is cut off is followed by another.
+        while dice.random_bool(0.25) {
             self.kill_in_start(&mut dice)?;
         }
         let started = Instant::now();
@@ -73,10 +74,10 @@ impl Torture {
         let findings = findings.context("while looking at the client after a restart")?;
         self.tally.add(round, &findings);
         self.tally.rounds += 1;
-        match findings.head_lost {
-            true => self.bring_back(round, client),
-            false if served => Ok(client),
-            false => {
+        match (served, findings.head_lost) {
+            (true, false) => Ok(client),
+            (true, true) => self.bring_back(round, client),
+            (false, _) => {
                 client.bury()?;
                 self.start_over()
             }

@@ -109,8 +109,9 @@ impl Wallet {
                 (self.receiver(receiver), U256::from(value), Bytes::new())
             }
             Effect::Store { slot, value } => {
-                let words = [U256::from(slot), U256::from(value)].map(|word| word.to_be_bytes());
-                (STORE, U256::ZERO, Bytes::from(<[[u8; 32]; 2]>::from(words).concat()))
+                let words =
+                    [U256::from(slot), U256::from(value)].map(|word| word.to_be_bytes::<32>());
+                (STORE, U256::ZERO, words.concat().into())
             }
         };
         let tx = TxEip1559 {
