@@ -110,7 +110,9 @@ impl Journal {
 
     /// Reads a segment found on disk; it follows those read before.
     fn take_in(&mut self, mut segment: Segment) -> io::Result<()> {
+        // Where a generation is missing, it was released and written over.
         if let Some(before) = self.segments.back()
+            && before.generation + 1 == segment.generation
             && before.next != segment.first
         {
             tracing::error!(
