@@ -36,16 +36,19 @@ impl Chain {
         let Some(head) = self.find_head(&state.head)? else {
             return Ok((PayloadStatus::Syncing, self.published.load_full()));
         };
-        self.wait_for_disk()?;
+        let moved = self.tree.head().hash() != head.hash();
+        if moved {
+            self.wait_for_disk()?;
+        }
         let path = self.path_to(&head)?;
         let finalized = self.find_label("finalized", state.finalized, &path, &head)?;
         let safe = self.find_label("safe", state.safe, &path, &head)?;
-        check_order(finalized.as_ref(), safe.as_ref())?;
         let (safe, finalized) = self.labels_after(path.ancestor.number, safe, finalized);
+        check_order(finalized.as_ref(), safe.as_ref())?;
+        self.settle_above(path.ancestor)?;
         let before = self.acknowledged();
         let after = markers(&head, safe.as_ref(), finalized.as_ref());
         self.make_durable(&path.included, after)?;
-        let moved = self.tree.head().hash() != head.hash();
         let reverted = if moved { self.move_head_or_withdraw(&path, before)? } else { Vec::new() };
         (self.safe, self.finalized) = (safe, finalized);
         let view = self.publish();
@@ -116,11 +119,17 @@ impl Chain {
         Ok(Some(header))
     }
 
+    /// Waits for a write in flight that goes beyond `ancestor`. Before the journal is told anything:
+    /// the end of that write lets the journal go of blocks.
+    fn settle_above(&mut self, ancestor: BlockRef) -> Result<(), ChainError> {
+        match self.persister.target().is_some_and(|target| ancestor.number < target) {
+            true => self.finish_persisting(),
+            false => Ok(()),
+        }
+    }
+
     /// Makes the new chain canonical; gives back the blocks that left it, oldest first.
     fn move_head(&mut self, path: &Path) -> Result<Vec<RecoveredBlock>, ChainError> {
-        if self.persister.target().is_some_and(|target| path.ancestor.number < target) {
-            self.finish_persisting()?;
-        }
         // The disk first: if it fails, nothing has moved.
         let unwound = match path.ancestor.number < self.tree.persisted().number {
             true => Some(self.unwind_database(path.ancestor)?),
@@ -175,7 +184,7 @@ impl Chain {
     }
 
     /// Safe and finalized after a move: a zero hash leaves a label as it is, unless its block has
-    /// left the chain above `ancestor`.
+    /// left the chain above `ancestor`, or safe would fall behind finalized.
     fn labels_after(
         &self,
         ancestor: u64,
@@ -185,10 +194,15 @@ impl Chain {
         let still_there = |old: &Option<SealedHeader>| {
             old.as_ref().filter(|header| header.number <= ancestor).cloned()
         };
-        (
-            safe.or_else(|| still_there(&self.safe)),
-            finalized.or_else(|| still_there(&self.finalized)),
-        )
+        let finalized = finalized.or_else(|| still_there(&self.finalized));
+        let height = |label: &SealedHeader| label.number;
+        let behind = |safe: &SealedHeader| Some(safe.number) < finalized.as_ref().map(height);
+        let kept = || match still_there(&self.safe) {
+            Some(safe) if behind(&safe) => finalized.clone(),
+            kept => kept,
+        };
+        let safe = safe.or_else(kept);
+        (safe, finalized)
     }
 
     fn announce(

@@ -15,6 +15,8 @@ use crate::{ChainError, ExecutedBlock, machine::Chain};
 struct PersistBatch {
     blocks: Vec<Arc<ExecutedBlock>>,
     markers: Markers,
+    /// How far the journal has come.
+    journal: u64,
     /// Flush the database too, so that the journal can let go of these blocks.
     flush: bool,
 }
@@ -92,13 +94,21 @@ fn write(db: &Database, batch: &PersistBatch) -> PersistResult {
         persist_layer(&txn, &executed.layer)?;
     }
     txn.set_markers(&batch.markers)?;
+    txn.set_journal_sequence(batch.journal)?;
     txn.commit()?;
-    if batch.flush {
-        db.sync()?;
-    }
+    // It is written, whatever comes of the flush.
+    let flushed = batch.flush && flush(db);
     metrics::histogram!("banyan_block_persist_seconds")
         .record(started.elapsed() / u32::try_from(batch.blocks.len()).unwrap_or(u32::MAX).max(1));
-    Ok(Persisted { tip, flushed: batch.flush })
+    Ok(Persisted { tip, flushed })
+}
+
+fn flush(db: &Database) -> bool {
+    let result = db.sync();
+    if let Err(error) = &result {
+        tracing::error!(%error, "database could not be flushed to disk");
+    }
+    result.is_ok()
 }
 
 impl Chain {
@@ -140,7 +150,8 @@ impl Chain {
         let Some(tip) = blocks.last().map(|block| block.block_ref()) else { return Ok(()) };
         let markers = self.markers(tip);
         let flush = self.journal.as_ref().is_some_and(Journal::wants_release);
-        self.persister.send(PersistBatch { blocks, markers, flush })
+        let journal = self.journal_sequence();
+        self.persister.send(PersistBatch { blocks, markers, journal, flush })
     }
 
     /// Markers as they may stand on disk with `tip` as the newest block: finalized ≤ safe ≤ tip.
@@ -151,6 +162,10 @@ impl Chain {
                 .map(|header| if header.number > tip.number { tip } else { header.into() })
         };
         Markers { head: tip, safe: clip(&self.safe), finalized: clip(&self.finalized) }
+    }
+
+    fn journal_sequence(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::sequence)
     }
 
     /// A batch is on disk: its blocks leave memory.
@@ -185,10 +200,17 @@ impl Chain {
         let markers = self.markers(self.tree.persisted());
         let txn = self.db.write()?;
         txn.set_markers(&markers)?;
+        txn.set_journal_sequence(self.journal_sequence())?;
         txn.commit()?;
+        self.release_journal()
+    }
+
+    /// Flushes the database, so that the journal can let go of what it holds.
+    pub(crate) fn release_journal(&mut self) -> Result<(), ChainError> {
         self.db.sync()?;
+        let durable = self.tree.persisted().number;
         if let Some(journal) = &mut self.journal {
-            journal.release(markers.head.number);
+            journal.release(durable);
         }
         Ok(())
     }
@@ -216,6 +238,7 @@ impl Chain {
             return Err(ChainError::Fault(format!("header {ancestor} is missing")));
         };
         txn.set_markers(&self.markers(ancestor))?;
+        txn.set_journal_sequence(self.journal_sequence())?;
         txn.commit()?;
         self.last_reverse = None;
         Ok((header, reverted))

@@ -18,8 +18,14 @@ impl Chain {
         // What is replayed is in the journal already, and heads on the way were not the last word.
         let Some(journal) = self.journal.take() else { return Ok(()) };
         let result = self.replay_newest(&journal, progress);
+        let used = journal.wants_release();
         self.journal = Some(journal);
-        result
+        result?;
+        if used {
+            self.finish_persisting()?;
+            self.release_journal()?;
+        }
+        Ok(())
     }
 
     fn replay_newest(
@@ -62,7 +68,7 @@ impl Chain {
         Ok(Some(path))
     }
 
-    /// False if a block or the labels turn out not to be valid.
+    /// False if a block turns out not to be readable or valid.
     fn replay(
         &mut self,
         journal: &Journal,
@@ -73,7 +79,14 @@ impl Chain {
         let started = Instant::now();
         for (done, hash) in path.iter().enumerate() {
             progress(done as u64, path.len() as u64);
-            let Some(block) = journal.block(hash)? else { return Ok(false) };
+            let block = match journal.block(hash) {
+                Ok(Some(block)) => block,
+                Ok(None) => return Ok(false),
+                Err(error) => {
+                    tracing::error!(%hash, %error, "a block of the journal cannot be read");
+                    return Ok(false);
+                }
+            };
             let status = self.on_new_payload(block)?;
             if !matches!(status, PayloadStatus::Valid(_)) {
                 tracing::error!(%hash, ?status, "a block of the journal is not valid");
@@ -86,14 +99,19 @@ impl Chain {
             }
         }
         // A label that the journal does not have was dropped after the database was written.
-        (self.safe, self.finalized) = (None, None);
+        let stored = (self.safe.take(), self.finalized.take());
         let hash = |label: Option<BlockRef>| label.map_or(B256::ZERO, |label| label.hash);
         let state = ForkchoiceState {
             head: markers.head.hash,
             safe: hash(markers.safe),
             finalized: hash(markers.finalized),
         };
-        let applied = self.applies(state)?;
+        let mut applied = self.applies(state)?;
+        if !applied {
+            // The head counts for more than its labels.
+            (self.safe, self.finalized) = stored;
+            applied = self.applies(ForkchoiceState { head: state.head, ..Default::default() })?;
+        }
         if applied && !path.is_empty() {
             let elapsed_ms = started.elapsed().as_millis() as u64;
             let (blocks, head) = (path.len(), markers.head.number);

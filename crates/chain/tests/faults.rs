@@ -122,10 +122,19 @@ async fn without_room_for_the_journal_nothing_is_acknowledged_until_there_is_som
 
 /// A chain of `count` empty blocks on genesis, each made head.
 async fn grow(kit: &Kit, count: u64) -> Vec<RecoveredBlock> {
+    let header = kit.spec.genesis_header.clone();
+    let body = Default::default();
+    let genesis = RecoveredBlock::new(SealedBlock { header, body }, vec![]);
+    grow_on(kit, &genesis, count).await
+}
+
+/// The same on another block.
+async fn grow_on(kit: &Kit, base: &RecoveredBlock, count: u64) -> Vec<RecoveredBlock> {
     let mut blocks: Vec<RecoveredBlock> = Vec::new();
     for number in 0..count {
-        let parent = blocks.last().map_or(&kit.spec.genesis_header, |block| &block.block.header);
-        let block = kit.build(parent, &[number as u8], |_, _| vec![]);
+        let parent = blocks.last().unwrap_or(base);
+        let extra = [base.number() as u8, number as u8];
+        let block = kit.build(&parent.block.header, &extra, |_, _| vec![]);
         kit.chain.new_payload(block.clone()).await.unwrap();
         move_to(kit, block.hash()).await.unwrap();
         blocks.push(block);
@@ -178,6 +187,56 @@ async fn a_chain_that_was_left_and_taken_up_again_survives() {
     move_to(&kit, blocks[5].hash()).await.unwrap();
     kit.crash();
     assert_eq!(kit.chain.view().head().hash(), blocks[5].hash());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_failure_costs_nothing_that_was_acknowledged() {
+    let config =
+        ChainConfig { keep_blocks: 0, durability: Durability::Power, ..Default::default() };
+    // Nothing is flushed but at the end of a run.
+    let hours = std::time::Duration::from_secs(10_000);
+    let options = DatabaseOptions { sync_period: hours, ..Default::default() };
+    let mut kit = Kit::with_database(config, options);
+    let first = grow(&kit, 3).await;
+    kit.restart();
+    kit.chain.abort();
+    let [file, flushed] = ["mdbx.dat", "flushed"].map(|name| kit.dir.path().join(name));
+    std::fs::copy(&file, &flushed).unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), first[2].hash());
+    let later = grow_on(&kit, &first[0], 5).await;
+    while kit.chain.view().persisted_number() < 6 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    kit.chain.abort();
+    // The database falls back to what was flushed, before a reorg; the journal does not.
+    std::fs::copy(&flushed, &file).unwrap();
+    // MDBX's table of readers does not outlive the machine's boot either.
+    std::fs::remove_file(kit.dir.path().join("mdbx.lck")).unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), later[4].hash());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_older_than_the_database_does_not_take_it_back() {
+    let mut kit = Kit::new(ChainConfig { keep_blocks: 0, ..Default::default() });
+    let first = grow(&kit, 3).await;
+    kit.chain.abort();
+    let segment = kit.dir.path().join("journal").join("000000.segment");
+    let old = std::fs::read(&segment).unwrap();
+    kit.crash();
+    let later = grow_on(&kit, &first[2], 3).await;
+    kit.restart();
+    kit.chain.abort();
+    // As after a power failure: the database was flushed, the journal was not.
+    std::fs::remove_dir_all(segment.parent().unwrap()).unwrap();
+    std::fs::create_dir(segment.parent().unwrap()).unwrap();
+    std::fs::write(&segment, old).unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), later[2].hash());
+    let last = grow_on(&kit, &later[2], 1).await;
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), last[0].hash(), "and it is of use again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

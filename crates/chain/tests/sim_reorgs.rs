@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use banyan_chain::{ChainConfig, Durability, ForkchoiceState, PayloadStatus};
 use banyan_commitment::rebuild;
 use banyan_primitives::{B256, Block, RecoveredBlock, SealedBlock, StateSource, U256};
+use banyan_storage::DatabaseOptions;
 use common::{ACCOUNTS, Kit, STORE, account, sign, store};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
@@ -44,7 +45,10 @@ impl Sim {
             durability: *[Durability::Process, Durability::Power].choose(&mut rng).unwrap(),
             ..Default::default()
         };
-        let kit = Kit::new(config);
+        // Small segments, so that they are let go and used again.
+        let journal_segment = *[1 << 12, 1 << 14, 1 << 20].choose(&mut rng).unwrap();
+        let options = DatabaseOptions { journal_segment, ..Default::default() };
+        let kit = Kit::with_database(config, options);
         let header = kit.spec.genesis_header.clone();
         let genesis = header.hash();
         let block = RecoveredBlock::new(SealedBlock { header, body: Default::default() }, vec![]);
@@ -167,16 +171,44 @@ impl Sim {
         let safe = *branch.choose(&mut self.rng).unwrap();
         let below = self.branch(safe);
         let finalized = *below.choose(&mut self.rng).unwrap();
-        let state = ForkchoiceState { head, safe, finalized };
-        let (status, view) = self.kit.chain.forkchoice(state).await.unwrap();
+        let given = |given: bool, label: B256| if given { label } else { B256::ZERO };
+        let state = ForkchoiceState {
+            head,
+            safe: given(self.rng.random_bool(0.8), safe),
+            finalized: given(self.rng.random_bool(0.8), finalized),
+        };
+        let before = (self.head, self.safe, self.finalized);
+        if !self.relabel(state, &branch) {
+            (self.head, self.safe, self.finalized) = before;
+            self.kit.chain.forkchoice(state).await.unwrap_err();
+            self.check_labels();
+            return;
+        }
+        let (status, _) = self.kit.chain.forkchoice(state).await.unwrap();
         assert_eq!(status, PayloadStatus::Valid(head));
-        assert_eq!(view.head().hash(), head);
-        assert_eq!(view.safe().map(|header| header.hash()), Some(safe));
-        assert_eq!(view.finalized().map(|header| header.hash()), Some(finalized));
-        self.moved(head);
-        (self.safe, self.finalized) = (Some(safe), Some(finalized));
+        self.check_labels();
         self.order.retain(|hash| *hash != head);
         self.order.push(head);
+    }
+
+    /// What the labels are after `state`; false if they are not in order.
+    fn relabel(&mut self, state: ForkchoiceState, branch: &[B256]) -> bool {
+        let on_old = self.branch(self.head);
+        let shared = branch.iter().find(|hash| on_old.contains(hash)).unwrap();
+        let still = self.branch(*shared);
+        let kept = |old: Option<B256>| old.filter(|label| still.contains(label));
+        let given = |label: B256| (!label.is_zero()).then_some(label);
+        let height = |label: Option<B256>| label.map(|hash| self.known[&hash].block.number());
+        let finalized = given(state.finalized).or(kept(self.finalized));
+        let mut safe = given(state.safe).or(kept(self.safe));
+        if safe.is_some() && height(safe) < height(finalized) {
+            if given(state.safe).is_some() {
+                return false;
+            }
+            safe = finalized;
+        }
+        (self.head, self.safe, self.finalized) = (state.head, safe, finalized);
+        true
     }
 
     /// The head has moved without new labels: those that left the chain are gone.

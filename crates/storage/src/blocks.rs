@@ -12,6 +12,7 @@ use banyan_primitives::{
 use crate::{
     Read, StorageError, Table, WriteTxn,
     codec::{block_key, damaged, decode_block, decode_hash, decode_number},
+    tables::META_JOURNAL,
 };
 
 /// A block that the database remembers by name.
@@ -70,6 +71,11 @@ pub trait BlockRead: Read {
         let Some(head) = self.marker(Marker::Head)? else { return Ok(None) };
         let (safe, finalized) = (self.marker(Marker::Safe)?, self.marker(Marker::Finalized)?);
         Ok(Some(Markers { head, safe, finalized }))
+    }
+
+    /// Number of the journal's newest labels when this was written; zero if there was no journal.
+    fn journal_sequence(&self) -> Result<u64, StorageError> {
+        self.get(Table::Meta, META_JOURNAL)?.map_or(Ok(0), |bytes| decode_number(&bytes))
     }
 
     /// Height and hash of the block with this hash, if it is stored.
@@ -208,6 +214,11 @@ impl WriteTxn<'_> {
             }
         }
         self.delete(Table::Canonical, &number.to_be_bytes()).map(drop)
+    }
+
+    /// Remembers how far the journal had come: its older labels are older than this database.
+    pub fn set_journal_sequence(&self, sequence: u64) -> Result<(), StorageError> {
+        self.put(Table::Meta, META_JOURNAL, &sequence.to_be_bytes())
     }
 
     /// Sets head, safe and finalized.

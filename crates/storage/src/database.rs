@@ -8,9 +8,10 @@ use std::{
 use banyan_primitives::B256;
 
 use crate::{
-    DatabaseOptions, Journal, OpenError, Read, ReadTxn, StorageError, Table, WriteTxn,
+    BlockRead, DatabaseOptions, Journal, OpenError, Read, ReadTxn, StorageError, Table, WriteTxn,
     codec::{damaged, decode_hash},
     env::Env,
+    journal::JournalOptions,
     lock::DirectoryLock,
     open,
     tables::META_CHAIN,
@@ -111,10 +112,12 @@ impl Database {
     pub fn journal(&self, sync: bool) -> Result<Journal, OpenError> {
         let storage = |source| OpenError::Storage { path: self.shared.path.clone(), source };
         let bound = self.bound_chain().map_err(storage)?;
-        let (_, genesis) = bound.ok_or_else(|| {
+        let (_, chain) = bound.ok_or_else(|| {
             storage(StorageError::OutOfOrder("a journal before the chain is bound".into()))
         })?;
-        Journal::open(&self.shared.path, genesis, sync)
+        let seen = self.read().and_then(|txn| txn.journal_sequence()).map_err(storage)?;
+        let segment = self.shared.env.options.journal_segment;
+        Journal::open(&self.shared.path, JournalOptions { chain, sync, segment, seen })
     }
 
     /// Begins a read transaction: a snapshot of the last commit, for at most

@@ -1,5 +1,8 @@
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -38,6 +41,8 @@ pub struct DatabaseOptions {
     /// Written data is flushed to disk after this long at the latest. A crash of the process
     /// loses nothing; a crash of the machine loses at most what was not flushed.
     pub sync_period: Duration,
+    /// Size of the journal's first segment, bytes; later ones are up to 16 times as large.
+    pub journal_segment: u64,
 }
 
 impl Default for DatabaseOptions {
@@ -49,6 +54,7 @@ impl Default for DatabaseOptions {
             read_deadline: Duration::from_secs(60),
             sync_bytes: 64 << 20,
             sync_period: Duration::from_secs(2),
+            journal_segment: 1 << 20,
         }
     }
 }
@@ -68,6 +74,9 @@ pub(crate) struct Env {
     pub(crate) options: DatabaseOptions,
     readers: Mutex<Vec<Weak<Reader>>>,
     unsynced: Mutex<Unsynced>,
+    /// A flush failed. The kernel may have dropped what it could not write, and says so only once:
+    /// nothing more is accepted until the database is opened anew.
+    failed: AtomicBool,
     _lock: DirectoryLock,
 }
 
@@ -80,7 +89,8 @@ impl std::fmt::Debug for Env {
 impl Env {
     pub(crate) fn new(cell: EnvCell, options: DatabaseOptions, lock: DirectoryLock) -> Self {
         let (readers, unsynced) = (Mutex::default(), Mutex::default());
-        Self { cell, options, readers, unsynced, _lock: lock }
+        let failed = AtomicBool::new(false);
+        Self { cell, options, readers, unsynced, failed, _lock: lock }
     }
 
     pub(crate) fn mdbx(&self) -> &Mdbx {
@@ -116,14 +126,22 @@ impl Env {
         }
     }
 
-    /// Counts committed bytes; flushes when enough are waiting.
-    pub(crate) fn committed(&self, bytes: u64) -> Result<(), StorageError> {
+    /// Fails if a flush has failed before.
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
+        if self.failed.load(Ordering::Relaxed) { Err(StorageError::Dead) } else { Ok(()) }
+    }
+
+    /// Counts committed bytes; flushes when enough are waiting. The commit stands whatever comes of
+    /// the flush; if it fails, the next write does.
+    pub(crate) fn committed(&self, bytes: u64) {
         let mut unsynced = lock(&self.unsynced);
         unsynced.bytes += bytes;
         unsynced.since.get_or_insert_with(Instant::now);
         let due = unsynced.bytes >= self.options.sync_bytes;
         drop(unsynced);
-        if due { self.sync() } else { Ok(()) }
+        if due && let Err(error) = self.sync() {
+            tracing::error!(%error, "database could not be flushed to disk");
+        }
     }
 
     /// Flushes if something has been waiting for [`DatabaseOptions::sync_period`].
@@ -137,12 +155,11 @@ impl Env {
 
     /// Flushes everything committed to disk.
     pub(crate) fn sync(&self) -> Result<(), StorageError> {
+        self.check()?;
         // Taken before the flush: what is committed meanwhile counts for the next one.
-        let taken = std::mem::take(&mut *lock(&self.unsynced));
+        *lock(&self.unsynced) = Unsynced::default();
         self.mdbx().sync(true).map(drop).map_err(|error| {
-            let mut unsynced = lock(&self.unsynced);
-            unsynced.bytes += taken.bytes;
-            unsynced.since = taken.since.or(unsynced.since);
+            self.failed.store(true, Ordering::Relaxed);
             error.into()
         })
     }
@@ -174,9 +191,9 @@ mod tests {
     #[test]
     fn commits_are_flushed_by_size() {
         let (_dir, env) = env(DatabaseOptions { sync_bytes: 100, ..Default::default() });
-        env.committed(60).unwrap();
+        env.committed(60);
         assert_eq!(waiting(&env), 60);
-        env.committed(40).unwrap();
+        env.committed(40);
         assert_eq!(waiting(&env), 0);
     }
 
@@ -184,7 +201,7 @@ mod tests {
     fn commits_are_flushed_by_age() {
         let left = |period| {
             let (_dir, env) = env(DatabaseOptions { sync_period: period, ..Default::default() });
-            env.committed(60).unwrap();
+            env.committed(60);
             env.sync_if_due().unwrap();
             waiting(&env)
         };

@@ -14,7 +14,7 @@ use std::{
 
 use banyan_primitives::{B256, B256Map, BlockRef, RecoveredBlock};
 
-use self::segment::{FreeSegment, RECORD_BYTES, Segment};
+use self::segment::{FreeSegment, RECORD_BYTES, Segment, sync_directory};
 use crate::{
     Markers, OpenError, StorageError,
     blocks::{decode_stored_block, encode_stored_block},
@@ -23,9 +23,8 @@ use crate::{
 
 const DIRECTORY: &str = "journal";
 const EXTENSION: &str = "segment";
-/// Segments start small (a dev chain needs no more) and double up to this size.
-const FIRST_SEGMENT: u64 = 1 << 20;
-const LARGEST_SEGMENT: u64 = 16 << 20;
+/// Segments start small (a dev chain needs no more) and double up to this many times that size.
+const LARGEST_SEGMENT: u64 = 16;
 /// Free segments kept for reuse; more are removed.
 const FREE_KEPT: usize = 2;
 /// Acknowledged heads remembered when reading: the newest counts, older ones only if it is damaged.
@@ -43,13 +42,31 @@ struct Place {
     length: usize,
 }
 
+/// How to open a journal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct JournalOptions {
+    /// Hash of the chain's genesis block.
+    pub(crate) chain: B256,
+    /// Flush before an append returns.
+    pub(crate) sync: bool,
+    /// Size of the first segment, bytes.
+    pub(crate) segment: u64,
+    /// Sequence number that the database has seen: labels before it are older than the database.
+    pub(crate) seen: u64,
+}
+
+/// Labels of an acknowledgement, with the sequence number of their record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Acknowledged {
+    sequence: u64,
+    markers: Markers,
+}
+
 /// An open journal. One owner; not shared between threads.
 #[derive(Debug)]
 pub struct Journal {
     directory: PathBuf,
-    chain: B256,
-    /// Flush before an append returns.
-    sync: bool,
+    options: JournalOptions,
     /// Oldest first; the last one is appended to, if it was begun by us.
     segments: VecDeque<Segment>,
     /// The last segment was begun since opening. One that was found is never appended to: behind a
@@ -57,36 +74,38 @@ pub struct Journal {
     begun: bool,
     free: Vec<FreeSegment>,
     next_file: u64,
+    next_generation: u64,
     blocks: B256Map<Place>,
     /// Newest last.
-    heads: VecDeque<Markers>,
+    heads: VecDeque<Acknowledged>,
     record: Vec<u8>,
     /// A flush failed: what the kernel still holds is unknown.
     failed: bool,
 }
 
 impl Journal {
-    /// Opens the journal beside the database in `database`, of the chain with genesis `chain`, and
-    /// reads what is in it. With `sync` appends reach the disk before they return, else only the
-    /// operating system.
-    pub(crate) fn open(database: &Path, chain: B256, sync: bool) -> Result<Self, OpenError> {
+    /// Opens the journal beside the database in `database`, and reads what is in it.
+    pub(crate) fn open(database: &Path, options: JournalOptions) -> Result<Self, OpenError> {
         let directory = database.join(DIRECTORY);
         let io = |source| OpenError::Io { path: directory.clone(), source };
         std::fs::create_dir_all(&directory).map_err(io)?;
         let mut journal = Self {
             directory: directory.clone(),
-            chain,
-            sync,
+            options,
             segments: VecDeque::new(),
             begun: false,
             free: Vec::new(),
             next_file: 0,
+            next_generation: 0,
             blocks: B256Map::default(),
             heads: VecDeque::new(),
             record: Vec::new(),
             failed: false,
         };
         journal.read().map_err(io)?;
+        if options.sync {
+            journal.sync_found(database).map_err(io)?;
+        }
         Ok(journal)
     }
 
@@ -96,20 +115,31 @@ impl Journal {
             let path = entry?.path();
             let Some(number) = file_number(&path) else { continue };
             self.next_file = self.next_file.max(number + 1);
-            match Segment::open(&path, self.chain)? {
-                Ok(segment) => found.push(segment),
-                Err(free) => self.free.push(free),
+            match Segment::open(&path, self.options.chain) {
+                Ok(Ok(segment)) => found.push(segment),
+                Ok(Err(free)) => self.set_free(free),
+                Err(error) => log_unreadable(&path, &error),
             }
         }
         found.sort_by_key(|segment| segment.generation);
         for segment in found {
-            self.take_in(segment)?;
+            self.take_in(segment);
         }
+        self.lower_heights();
         Ok(())
     }
 
+    /// What an earlier run left to the operating system reaches the disk, too.
+    fn sync_found(&self, database: &Path) -> io::Result<()> {
+        for segment in &self.segments {
+            segment.sync_all()?;
+        }
+        sync_directory(&self.directory)?;
+        sync_directory(database)
+    }
+
     /// Reads a segment found on disk; it follows those read before.
-    fn take_in(&mut self, mut segment: Segment) -> io::Result<()> {
+    fn take_in(&mut self, mut segment: Segment) {
         // Where a generation is missing, it was released and written over.
         if let Some(before) = self.segments.back()
             && before.generation + 1 == segment.generation
@@ -122,8 +152,9 @@ impl Journal {
             );
         }
         let generation = segment.generation;
+        self.next_generation = generation + 1;
         let (mut highest, blocks, heads) = (0, &mut self.blocks, &mut self.heads);
-        segment.scan(|record| {
+        let outcome = segment.scan(|record| {
             let place = |(block, parent): (BlockRef, BlockRef)| {
                 highest = highest.max(block.number);
                 let (offset, length) = (record.offset, record.payload.len());
@@ -131,20 +162,31 @@ impl Journal {
             };
             let outcome = match record.kind {
                 BLOCK => decode_names(record.payload).map(place),
-                _ => decode_markers(record.payload).map(|markers| remember(heads, markers)),
+                _ => decode_markers(record.payload).map(|markers| {
+                    remember(heads, Acknowledged { sequence: record.sequence, markers });
+                }),
             };
             if let Err(error) = outcome {
                 tracing::error!(%error, "a record of the journal makes no sense");
             }
-        })?;
+        });
+        if let Err(error) = outcome {
+            log_unreadable(&segment.path, &error);
+        }
         segment.highest = highest;
         self.segments.push_back(segment);
-        Ok(())
     }
 
-    /// The acknowledged labels it holds, newest first.
+    /// The acknowledged labels it holds, newest first, as far as the database is not newer.
     pub fn heads(&self) -> impl Iterator<Item = &Markers> {
-        self.heads.iter().rev()
+        let newer = |head: &&Acknowledged| head.sequence >= self.options.seen;
+        self.heads.iter().rev().take_while(newer).map(|head| &head.markers)
+    }
+
+    /// Number of the newest labels; what is written to the database with them tells it how far the
+    /// journal had come.
+    pub fn sequence(&self) -> u64 {
+        self.heads.back().map_or(self.options.seen, |head| head.sequence)
     }
 
     /// Parent of a block that is in the journal.
@@ -178,19 +220,42 @@ impl Journal {
         if self.failed {
             return Err(StorageError::Dead);
         }
+        let mut changed = self.heads.back().is_none_or(|head| head.markers != markers);
+        let new_labels = changed;
         for block in blocks {
-            if !self.blocks.contains_key(&block.hash()) {
+            if !self.keep(block) {
                 self.append_block(block)?;
+                changed = true;
             }
         }
-        if self.heads.back() == Some(&markers) {
-            return Ok(());
+        if new_labels {
+            self.start_record();
+            encode_markers(&markers, &mut self.record);
+            let sequence = self.write(MARKERS)?.sequence;
+            remember(&mut self.heads, Acknowledged { sequence, markers });
+            self.lower_heights();
         }
-        self.start_record();
-        encode_markers(&markers, &mut self.record);
-        self.write(MARKERS)?;
-        remember(&mut self.heads, markers);
-        self.flush()
+        if changed { self.flush() } else { Ok(()) }
+    }
+
+    /// True if it holds the block; its segment is then needed for it (again).
+    fn keep(&mut self, block: &RecoveredBlock) -> bool {
+        let Some(place) = self.blocks.get(&block.hash()) else { return false };
+        let generation = place.generation;
+        for segment in &mut self.segments {
+            if segment.generation == generation {
+                segment.highest = segment.highest.max(block.number());
+            }
+        }
+        true
+    }
+
+    /// Blocks above the head have left the chain: no segment is kept for them.
+    fn lower_heights(&mut self) {
+        let Some(head) = self.heads.back() else { return };
+        for segment in &mut self.segments {
+            segment.highest = segment.highest.min(head.markers.head.number);
+        }
     }
 
     fn append_block(&mut self, block: &RecoveredBlock) -> Result<(), StorageError> {
@@ -200,7 +265,7 @@ impl Journal {
         self.record.extend_from_slice(&block_key(parent));
         encode_stored_block(block, &mut self.record);
         let length = self.record.len() - RECORD_BYTES;
-        let (generation, offset) = self.write(BLOCK)?;
+        let Written { generation, offset, .. } = self.write(BLOCK)?;
         if let Some(segment) = self.segments.back_mut() {
             segment.highest = segment.highest.max(name.number);
         }
@@ -213,16 +278,17 @@ impl Journal {
         self.record.resize(RECORD_BYTES, 0);
     }
 
-    /// Writes the prepared record; gives back where its payload is: generation and offset.
-    fn write(&mut self, kind: u8) -> Result<(u64, u64), StorageError> {
+    /// Writes the prepared record.
+    fn write(&mut self, kind: u8) -> Result<Written, StorageError> {
         let payload = self.record.len() - RECORD_BYTES;
         let last = self.segments.back().filter(|_| self.begun);
         if !last.is_some_and(|segment| segment.has_room(payload)) {
             self.rotate(payload)?;
         }
         let segment = self.segments.back_mut().ok_or(StorageError::Dead)?;
+        let sequence = segment.next;
         let offset = segment.append(kind, &mut self.record).map_err(failure)?;
-        Ok((segment.generation, offset))
+        Ok(Written { generation: segment.generation, offset, sequence })
     }
 
     /// Begins a new segment with room for a payload. It starts with the newest labels, so that older
@@ -230,21 +296,31 @@ impl Journal {
     fn rotate(&mut self, payload: usize) -> Result<(), StorageError> {
         // What went before must not be flushed later than what follows.
         self.flush()?;
-        let labels = self.heads.back().copied();
         let needed = (2 * RECORD_BYTES + payload + 1024) as u64;
         let free = match self.free.iter().position(|free| free.length >= needed) {
             Some(index) => self.free.swap_remove(index),
             None => self.create(needed).map_err(failure)?,
         };
-        let (generation, first) = match self.segments.back() {
-            Some(last) => (last.generation + 1, last.next),
-            None => (0, 0),
+        let generation = self.next_generation;
+        // Never given to two files, even if this one comes to nothing.
+        self.next_generation += 1;
+        let after_last = self.segments.back().map_or(0, |last| last.next);
+        let first = after_last.max(self.options.seen + 1);
+        let mut segment = match free.begin(self.options.chain, generation, first) {
+            Ok(segment) => segment,
+            Err((free, error)) => {
+                self.free.push(free);
+                return Err(failure(error));
+            }
         };
-        let mut segment = free.begin(self.chain, generation, first).map_err(failure)?;
-        if let Some(labels) = labels {
+        if let Some(head) = self.heads.back_mut() {
             let mut record = vec![0; RECORD_BYTES];
-            encode_markers(&labels, &mut record);
-            segment.append(MARKERS, &mut record).map_err(failure)?;
+            encode_markers(&head.markers, &mut record);
+            if let Err(error) = segment.append(MARKERS, &mut record) {
+                self.free.push(segment.into_free());
+                return Err(failure(error));
+            }
+            head.sequence = first;
         }
         self.segments.push_back(segment);
         self.begun = true;
@@ -252,16 +328,20 @@ impl Journal {
     }
 
     fn create(&mut self, needed: u64) -> io::Result<FreeSegment> {
-        let last = self.segments.back().map_or(0, Segment::length);
-        let length = (last * 2).clamp(FIRST_SEGMENT, LARGEST_SEGMENT).max(needed);
+        let smallest = self.options.segment;
+        // Only a segment that was filled says that larger ones are in place.
+        let last = self.segments.back().filter(|_| self.begun).map_or(0, Segment::length);
+        let length = (last * 2).clamp(smallest, smallest * LARGEST_SEGMENT).max(needed);
         let path = self.directory.join(format!("{:06}.{EXTENSION}", self.next_file));
-        let free = FreeSegment::create(path, length, self.sync)?;
+        let free = FreeSegment::create(path, length, self.options.sync)?;
         self.next_file += 1;
         Ok(free)
     }
 
     fn flush(&mut self) -> Result<(), StorageError> {
-        let Some(segment) = self.segments.back().filter(|_| self.sync) else { return Ok(()) };
+        let Some(segment) = self.segments.back().filter(|_| self.options.sync) else {
+            return Ok(());
+        };
         segment.sync().map_err(|error| {
             // After a failed flush the kernel may have dropped the pages and say so only once.
             self.failed = true;
@@ -283,10 +363,19 @@ impl Journal {
             let Some(segment) = self.segments.pop_front() else { return };
             let generation = segment.generation;
             self.blocks.retain(|_, place| place.generation != generation);
-            if self.free.len() < FREE_KEPT {
-                self.free.push(segment.into_free());
-            } else if let Err(error) = std::fs::remove_file(&segment.path) {
-                tracing::warn!(path = %segment.path.display(), %error, "segment not removed");
+            self.set_free(segment.into_free());
+        }
+    }
+
+    /// Keeps a file for reuse, or removes it: of too many the shortest, which serves least.
+    fn set_free(&mut self, free: FreeSegment) {
+        self.free.push(free);
+        self.free.sort_by_key(|free| free.length);
+        let shortest = self.free.first().map_or(0, |free| free.length);
+        if self.free.len() > FREE_KEPT || shortest < self.options.segment {
+            let unwanted = self.free.remove(0);
+            if let Err(error) = std::fs::remove_file(&unwanted.path) {
+                tracing::warn!(path = %unwanted.path.display(), %error, "segment not removed");
             }
         }
     }
@@ -294,11 +383,26 @@ impl Journal {
 
 const BLOCK_REF_BYTES: usize = 40;
 
-fn remember(heads: &mut VecDeque<Markers>, markers: Markers) {
-    if heads.len() == HEADS_KEPT {
+/// Where a record went.
+struct Written {
+    generation: u64,
+    offset: u64,
+    sequence: u64,
+}
+
+fn remember(heads: &mut VecDeque<Acknowledged>, head: Acknowledged) {
+    match heads.back_mut() {
+        // The first record of a segment repeats the labels.
+        Some(last) if last.markers == head.markers => *last = head,
+        _ => heads.push_back(head),
+    }
+    if heads.len() > HEADS_KEPT {
         heads.pop_front();
     }
-    heads.push_back(markers);
+}
+
+fn log_unreadable(path: &Path, error: &io::Error) {
+    tracing::error!(path = %path.display(), %error, "a file of the journal cannot be read");
 }
 
 fn file_number(path: &Path) -> Option<u64> {

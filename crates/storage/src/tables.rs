@@ -87,6 +87,8 @@ impl Table {
 pub(crate) const META_SCHEMA: &[u8] = b"schema";
 /// Key of the chain in [`Table::Meta`]: chain id (8 bytes) ‖ genesis hash.
 pub(crate) const META_CHAIN: &[u8] = b"chain";
+/// Key in [`Table::Meta`] of the number of the journal's newest labels at the last write (8 bytes).
+pub(crate) const META_JOURNAL: &[u8] = b"journal";
 
 #[cfg(test)]
 mod tests {

@@ -208,6 +208,7 @@ impl std::fmt::Debug for WriteTxn<'_> {
 
 impl<'db> WriteTxn<'db> {
     pub(crate) fn begin(env: &'db Env) -> Result<Self, StorageError> {
+        env.check()?;
         let txn = env.mdbx().begin_rw_txn()?;
         Ok(Self { txn, env, bytes: AtomicU64::new(0), failure: OnceLock::new() })
     }
@@ -269,7 +270,8 @@ impl<'db> WriteTxn<'db> {
             return Err(failure);
         }
         self.txn.commit()?;
-        self.env.committed(self.bytes.into_inner())
+        self.env.committed(self.bytes.into_inner());
+        Ok(())
     }
 }
 

@@ -133,10 +133,37 @@ fn a_block_above_the_durable_height_is_never_released() {
         append(&mut journal, block);
     }
     assert!(journal.wants_release());
-    journal.release(5);
-    assert!(blocks.iter().all(|block| holds(&journal, block)), "9 keeps those behind it");
-    journal.release(9);
-    assert!(!holds(&journal, &blocks[0]) && holds(&journal, &blocks[3]));
+    journal.release(2);
+    assert!(blocks.iter().all(|block| holds(&journal, block)));
+    journal.release(3);
+    assert!(!holds(&journal, &blocks[0]), "it is above the head: nobody needs it");
+    assert!(holds(&journal, &blocks[2]) && holds(&journal, &blocks[3]));
+}
+
+#[test]
+fn a_block_that_is_taken_up_again_keeps_its_segment() {
+    let dir = TempDir::new().unwrap();
+    let db = database(&dir);
+    let mut journal = db.journal(false).unwrap();
+    let [nine, three, four] = [9, 3, 4].map(|number| large_block(number, 700_000));
+    for block in [&nine, &three, &four] {
+        append(&mut journal, block);
+    }
+    append(&mut journal, &nine);
+    journal.release(8);
+    assert!(holds(&journal, &nine));
+}
+
+#[test]
+fn many_restarts_do_not_pile_up_files() {
+    let dir = TempDir::new().unwrap();
+    let db = database(&dir);
+    for number in 1..20 {
+        let mut journal = db.journal(false).unwrap();
+        append(&mut journal, &small_block(number));
+        journal.release(number - 1);
+    }
+    assert!(files(dir.path()).len() <= 4, "{:?}", files(dir.path()));
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub struct Kit {
     pub spec: Arc<ChainSpec>,
     pub chain: ChainHandle,
     pub config: ChainConfig,
+    options: DatabaseOptions,
 }
 
 impl Kit {
@@ -68,9 +69,8 @@ impl Kit {
     pub fn with_database(config: ChainConfig, options: DatabaseOptions) -> Self {
         let spec = Arc::new(ChainSpec::from_genesis_json(&genesis_json()).unwrap());
         let dir = TempDir::new().unwrap();
-        let db = Database::open(dir.path(), options).unwrap();
-        let chain = ChainHandle::start(Arc::clone(&spec), db, config.clone()).unwrap();
-        Self { dir, spec, chain, config }
+        let chain = open(&dir, &spec, &config, &options);
+        Self { dir, spec, chain, config, options }
     }
 
     /// Stops the node and opens it again on its data.
@@ -88,8 +88,8 @@ impl Kit {
     fn reopen(&mut self) {
         // The old handle holds the database; let go of it before opening again.
         let spare = TempDir::new().unwrap();
-        self.chain = open(&spare, &self.spec, &self.config);
-        self.chain = open(&self.dir, &self.spec, &self.config);
+        self.chain = open(&spare, &self.spec, &self.config, &self.options);
+        self.chain = open(&self.dir, &self.spec, &self.config, &self.options);
     }
 
     /// A valid block on `parent`: `transactions` are built for the state that it finds there.
@@ -141,8 +141,13 @@ impl Kit {
     }
 }
 
-fn open(dir: &TempDir, spec: &Arc<ChainSpec>, config: &ChainConfig) -> ChainHandle {
-    let db = Database::open(dir.path(), DatabaseOptions::default()).unwrap();
+fn open(
+    dir: &TempDir,
+    spec: &Arc<ChainSpec>,
+    config: &ChainConfig,
+    options: &DatabaseOptions,
+) -> ChainHandle {
+    let db = Database::open(dir.path(), options.clone()).unwrap();
     ChainHandle::start(Arc::clone(spec), db, config.clone()).unwrap()
 }
 

@@ -24,6 +24,8 @@ use banyan_primitives::B256;
 const MAGIC: [u8; 8] = *b"BANYANJ1";
 const HEADER_BYTES: usize = 8 + 32 + 8 + 8 + 32 + CHECKSUM_BYTES;
 const CHECKSUM_BYTES: usize = 16;
+/// No record is longer than its length field can say.
+const LONGEST: u64 = HEADER_BYTES as u64 + 2 * u32::MAX as u64;
 /// Bytes of a record beside its payload.
 pub(super) const RECORD_BYTES: usize = 4 + 8 + 1 + CHECKSUM_BYTES;
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
@@ -54,6 +56,7 @@ pub(super) struct FreeSegment {
 /// A record as read: kind, where its payload is in the file, and the payload.
 pub(super) struct Record<'a> {
     pub(super) kind: u8,
+    pub(super) sequence: u64,
     pub(super) offset: u64,
     pub(super) payload: &'a [u8],
 }
@@ -73,8 +76,13 @@ impl FreeSegment {
         Ok(Self { path, file, length })
     }
 
-    /// Takes it into use: its first record will be `first`.
-    pub(super) fn begin(self, chain: B256, generation: u64, first: u64) -> io::Result<Segment> {
+    /// Takes it into use: its first record will be `first`. After an error it is free still.
+    pub(super) fn begin(
+        self,
+        chain: B256,
+        generation: u64,
+        first: u64,
+    ) -> Result<Segment, (Self, io::Error)> {
         let key = random_key(generation);
         let mut header = Vec::with_capacity(HEADER_BYTES);
         header.extend_from_slice(&MAGIC);
@@ -84,7 +92,9 @@ impl FreeSegment {
         header.extend_from_slice(&key);
         let checksum = checksum(&key, &[&header]);
         header.extend_from_slice(&checksum);
-        self.file.write_all_at(&header, 0)?;
+        if let Err(error) = self.file.write_all_at(&header, 0) {
+            return Err((self, error));
+        }
         let Self { path, file, length } = self;
         let end = HEADER_BYTES as u64;
         Ok(Segment { path, file, length, generation, first, next: first, key, end, highest: 0 })
@@ -96,6 +106,9 @@ impl Segment {
     pub(super) fn open(path: &Path, chain: B256) -> io::Result<Result<Self, FreeSegment>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
+        if length > LONGEST {
+            return Err(io::Error::other(format!("{length} bytes are no segment")));
+        }
         let path = path.to_owned();
         let mut header = [0; HEADER_BYTES];
         let found = match file.read_exact_at(&mut header, 0) {
@@ -134,7 +147,7 @@ impl Segment {
         let fits = u64::from_be_bytes(*sequence) == self.next
             && checksum(&self.key, &[fields, payload]) == sum;
         let offset = self.end + RECORD_BYTES as u64;
-        fits.then(|| Record { kind: kind[0], offset, payload })
+        fits.then(|| Record { kind: kind[0], sequence: self.next, offset, payload })
     }
 
     pub(super) fn has_room(&self, payload: usize) -> bool {
@@ -171,6 +184,11 @@ impl Segment {
         self.file.sync_data()
     }
 
+    /// Flushes the whole file, its length included.
+    pub(super) fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     pub(super) const fn length(&self) -> u64 {
         self.length
     }
@@ -190,10 +208,15 @@ fn fill(file: &File, length: u64, path: &Path, sync: bool) -> io::Result<()> {
     if sync {
         file.sync_all()?;
         if let Some(directory) = path.parent() {
-            File::open(directory)?.sync_all()?;
+            sync_directory(directory)?;
         }
     }
     Ok(())
+}
+
+/// Flushes a folder's list of files.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 fn parse_header(header: &[u8; HEADER_BYTES], chain: B256) -> Option<(u64, u64, [u8; 32])> {
