@@ -65,6 +65,7 @@ pub(crate) fn node(args: &NodeArgs) -> (NodeConfig, Vec<String>) {
         builder: builder(&args.builder),
         pool: pool(&args.pool, &args.limits),
         persistence: persistence(args),
+        durability: args.engine.durability,
         dev,
     };
     (config, warnings)
@@ -180,6 +181,7 @@ fn rpc(limits: &RpcLimitArgs, network: &NetworkArgs) -> RpcConfig {
     }
 }
 
+        eth_proof_window: limits.eth_proof_window,
 /// Zero on the command line means no limit.
 fn or_unlimited<T: Default + PartialEq>(value: T, unlimited: T) -> T {
     if value == T::default() { unlimited } else { value }

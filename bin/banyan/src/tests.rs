@@ -2,7 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use banyan_node::{ChainChoice, DataDir, LogFormat, LogLevel, Namespace, Nat, NodeConfig, NodeKey};
+use banyan_node::{
+    ChainChoice, DataDir, Durability, LogFormat, LogLevel, Namespace, Nat, NodeConfig, NodeKey,
+};
 use clap::CommandFactory;
 use serde_json::Value;
 
@@ -144,6 +146,18 @@ fn namespaces_that_we_do_not_serve_are_a_warning() {
     let (config, warnings) = config::node(args);
     assert_eq!(config.http.unwrap().api, [Namespace::Eth]);
     assert_eq!(warnings, ["--http.api: not served: engine, flashbots"]);
+}
+
+#[test]
+fn durability_is_of_the_process_unless_power_is_asked_for() {
+    assert_eq!(node(&["node"]).durability, Durability::Process);
+    assert_eq!(node(&["node", "--durability=power"]).durability, Durability::Power);
+    assert!(command_line(&["node", "--durability=fire"]).is_err());
+}
+
+#[test]
+fn the_proof_window_reaches_the_rpc_settings() {
+    assert_eq!(node(&["node", "--rpc.eth-proof-window=302400"]).rpc.eth_proof_window, 302_400);
 }
 
 #[test]

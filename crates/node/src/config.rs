@@ -36,8 +36,20 @@ pub struct NodeConfig {
     pub pool: PoolConfig,
     /// When blocks are written to the database.
     pub persistence: ChainConfig,
+    /// What an acknowledged block survives.
+    pub durability: Durability,
     /// Make blocks ourselves; `None`: a consensus client does.
     pub dev: Option<DevConfig>,
+}
+
+/// What a block that was acknowledged survives (`--durability`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process (`kill -9`).
+    #[default]
+    Process,
+    /// Loss of power as well: synced before the answer.
+    Power,
 }
 
 /// Which database, of which chain.

@@ -28,8 +28,8 @@ pub use banyan_rpc::{Namespace, RpcConfig, ServerLimits};
 pub use banyan_txpool::PoolConfig;
 pub use bench::{BenchConfig, BenchReport, UnknownWorkload, Workload, bench_replay};
 pub use config::{
-    AuthSettings, ChainChoice, Client, DataDir, DevConfig, Nat, NetworkConfig, NodeConfig, NodeKey,
-    PublicSettings, StoreConfig,
+    AuthSettings, ChainChoice, Client, DataDir, DevConfig, Durability, Nat, NetworkConfig,
+    NodeConfig, NodeKey, PublicSettings, StoreConfig,
 };
 pub use engine::EngineError;
 pub use error::NodeError;

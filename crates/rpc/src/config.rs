@@ -21,6 +21,9 @@ pub struct RpcConfig {
     pub min_suggested_priority_fee: u128,
     /// Network id (`net_version`); the chain id if `None`.
     pub network_id: Option<u64>,
+    /// Blocks behind the head for which `eth_getProof` must answer (`--rpc.eth-proof-window`): a
+    /// lower bound.
+    pub eth_proof_window: u64,
 }
 
 impl Default for RpcConfig {
@@ -34,6 +37,7 @@ impl Default for RpcConfig {
             fee_blocks: 20,
             min_suggested_priority_fee: 1_000_000,
             network_id: None,
+            eth_proof_window: 0,
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
+use banyan_node::Durability;
 use clap::Args;
 
 use super::{
@@ -63,6 +64,10 @@ pub(crate) struct EngineArgs {
     /// Blocks, beyond those kept in memory, that start a write to the database.
     #[arg(long = "engine.persistence-threshold", value_name = "N")]
     pub(crate) persistence_threshold: Option<u64>,
+    /// What an acknowledged block survives: `process` (kill -9), or `power` (loss of power; synced
+    /// before each answer).
+    #[arg(long, value_name = "CLASS", default_value = "process", value_parser = parse::durability)]
+    pub(crate) durability: Durability,
     /// Newest blocks that stay in memory.
     #[arg(long = "engine.memory-block-buffer-target", value_name = "N")]
     pub(crate) memory_blocks: Option<u64>,

@@ -109,8 +109,7 @@ pub(crate) struct RpcLimitArgs {
     /// Blocks that the gas price oracle looks at.
     #[arg(long = "gpo.blocks", value_name = "N", default_value_t = 20)]
     pub(crate) gpo_blocks: u64,
-    /// Blocks back from the head for which eth_getProof is wanted: a lower bound, since proofs are
-    /// given at every retained block.
-    #[arg(long = "rpc.eth-proof-window", value_name = "N", default_value_t = 0, hide = true)]
+    /// Blocks back from the head for which eth_getProof must answer; more may be served.
+    #[arg(long = "rpc.eth-proof-window", value_name = "N", default_value_t = 0)]
     pub(crate) eth_proof_window: u64,
 }
