@@ -1,6 +1,6 @@
 //! From flags to the node's configuration: the only place that knows both.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use banyan_node::{
     AuthSettings, BuilderConfig, ChainChoice, ChainConfig, Client, DataDir, DevConfig,
@@ -112,6 +112,7 @@ fn http(
         addr: SocketAddr::new(args.http_addr, port),
         api: api("--http.api", args.http_api.as_deref(), dev, warnings),
         origins: origins(args.http_cors.as_deref(), dev),
+        hosts: parse::words(&args.http_vhosts),
         limits,
     })
 }
@@ -127,6 +128,7 @@ fn ws(
         addr: SocketAddr::new(args.ws_addr, port),
         api: api("--ws.api", args.ws_api.as_deref(), dev, warnings),
         origins: origins(args.ws_origins.as_deref(), dev),
+        hosts: Vec::new(),
         limits,
     })
 }
@@ -165,23 +167,25 @@ fn limits(args: &RpcLimitArgs) -> ServerLimits {
         max_response_bytes: bytes(args.max_response_size),
         max_connections: args.max_connections,
         max_subscriptions: args.max_subscriptions,
-        ..ServerLimits::PUBLIC
+        max_batch: args.batch_request_limit,
     }
 }
 
 fn rpc(limits: &RpcLimitArgs, network: &NetworkArgs) -> RpcConfig {
     RpcConfig {
-        gas_cap: limits.gas_cap,
+        gas_cap: or_unlimited(limits.gas_cap, u64::MAX / 2),
+        call_timeout: or_unlimited(limits.evm_timeout, Duration::MAX),
+        max_heavy_reads: limits.max_blocking_io_requests.max(1),
         max_logs_blocks: or_unlimited(limits.max_blocks_per_filter, u64::MAX),
         max_logs: or_unlimited(limits.max_logs_per_response, usize::MAX),
         fee_blocks: limits.gpo_blocks,
         min_suggested_priority_fee: limits.min_suggested_priority_fee,
         network_id: network.network_id,
+        eth_proof_window: limits.eth_proof_window,
         ..RpcConfig::default()
     }
 }
 
-        eth_proof_window: limits.eth_proof_window,
 /// Zero on the command line means no limit.
 fn or_unlimited<T: Default + PartialEq>(value: T, unlimited: T) -> T {
     if value == T::default() { unlimited } else { value }

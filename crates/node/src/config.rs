@@ -99,6 +99,8 @@ pub struct PublicSettings {
     pub api: Vec<Namespace>,
     /// Origins that browsers may call from; `*` for any.
     pub origins: Vec<String>,
+    /// Host names answered to over HTTP besides IP addresses; `*` for any.
+    pub hosts: Vec<String>,
     /// Limits.
     pub limits: ServerLimits,
 }

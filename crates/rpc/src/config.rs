@@ -76,6 +76,8 @@ pub struct HttpConfig {
     pub api: Vec<Namespace>,
     /// Origins that browsers may call from; `*` for all; empty for none.
     pub cors_origins: Vec<String>,
+    /// Host names (`Host` header) answered to besides IP addresses; `*` or empty for all.
+    pub hosts: Vec<String>,
     /// Limits.
     pub limits: ServerLimits,
 }

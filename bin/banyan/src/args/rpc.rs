@@ -1,4 +1,4 @@
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -23,6 +23,12 @@ pub(crate) struct HttpArgs {
     /// Origins that browsers may call from, comma separated; `*` for any.
     #[arg(long = "http.corsdomain", value_name = "ORIGINS")]
     pub(crate) http_cors: Option<String>,
+    /// Host names answered to besides IP addresses, comma separated; `*` for any.
+    ///
+    /// As with reth every name is answered to unless names are listed here. List them on a machine
+    /// where a browser runs: it keeps pages of foreign names (DNS rebinding) out.
+    #[arg(long = "http.vhosts", value_name = "NAMES", default_value = "*")]
+    pub(crate) http_vhosts: String,
 }
 
 /// JSON-RPC over WebSocket.
@@ -87,6 +93,18 @@ pub(crate) struct RpcLimitArgs {
     #[arg(long = "rpc.max-subscriptions-per-connection", value_name = "N")]
     #[arg(alias = "rpc-max-subscriptions-per-connection", default_value_t = 1024)]
     pub(crate) max_subscriptions: u32,
+    /// Most calls in one batch.
+    #[arg(long = "rpc.batch-request-limit", alias = "rpc.max-batch-size", value_name = "N")]
+    #[arg(default_value_t = 1000)]
+    pub(crate) batch_request_limit: u32,
+    /// Most calls, estimates and proofs worked on at a time; more wait.
+    #[arg(long = "rpc.max-blocking-io-requests", alias = "rpc-max-blocking-io-requests")]
+    #[arg(value_name = "N", default_value_t = 16)]
+    pub(crate) max_blocking_io_requests: usize,
+    /// Longest time of eth_call and eth_estimateGas (`5s`, or seconds); 0: no limit.
+    #[arg(long = "rpc.evmtimeout", value_name = "TIME", default_value = "5s")]
+    #[arg(value_parser = parse::duration)]
+    pub(crate) evm_timeout: Duration,
     /// Most blocks that one eth_getLogs may span; 0: no limit.
     #[arg(long = "rpc.max-blocks-per-filter", alias = "rpc-max-blocks-per-filter")]
     #[arg(value_name = "N", default_value_t = 100_000)]
@@ -95,7 +113,7 @@ pub(crate) struct RpcLimitArgs {
     #[arg(long = "rpc.max-logs-per-response", alias = "rpc-max-logs-per-response")]
     #[arg(value_name = "N", default_value_t = 20_000)]
     pub(crate) max_logs_per_response: usize,
-    /// Most gas of eth_call and eth_estimateGas.
+    /// Most gas of eth_call and eth_estimateGas; 0: no limit.
     #[arg(long = "rpc.gascap", alias = "rpc-gascap", value_name = "GAS")]
     #[arg(default_value_t = 50_000_000)]
     pub(crate) gas_cap: u64,
