@@ -1,9 +1,11 @@
 //! What an operator wants to see first.
 
+use std::time::Duration;
+
 use banyan_chainspec::{ChainSpec, Fork, OpFork};
 use banyan_primitives::SealedHeader;
 
-use crate::{Client, dev::DEV_KEYS};
+use crate::{Client, dev::DEV_KEYS, progress::clock, status::unix_seconds};
 
 /// Ethereum forks with an activation time, oldest first.
 const FORKS: [Fork; 5] = [Fork::Shanghai, Fork::Cancun, Fork::Prague, Fork::Osaka, Fork::Amsterdam];
@@ -39,7 +41,8 @@ impl Banner<'_> {
     /// Logs it.
     pub(crate) fn log(&self) {
         let (client, spec, head) = (self.client, self.spec, self.head);
-        tracing::info!(version = %client.version, commit = %client.commit, "{} starts", client.name);
+        let commit: String = client.commit.chars().take(8).collect();
+        tracing::info!(%commit, datadir = %self.datadir.display(), "{} v{}", client.name, client.version);
         tracing::info!(
             chain_id = spec.chain_id,
             kind = if spec.is_op() { "OP Stack" } else { "Ethereum" },
@@ -47,8 +50,9 @@ impl Banner<'_> {
             forks = fork_schedule(spec),
             "chain"
         );
-        tracing::info!(number = head.number, hash = %head.hash(), "head");
-        tracing::info!(datadir = %self.datadir.display(), enode = self.enode, "node");
+        let age = Duration::from_secs(unix_seconds().saturating_sub(head.timestamp));
+        tracing::info!(number = head.number, hash = %head.hash(), age = %clock(age), "head");
+        tracing::debug!(enode = self.enode, "identity");
     }
 }
 

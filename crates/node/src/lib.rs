@@ -6,6 +6,7 @@
 mod attributes;
 mod banner;
 mod bench;
+mod block_log;
 mod config;
 mod datadir;
 mod dev;
@@ -17,10 +18,12 @@ mod identity;
 mod l1_info;
 mod logging;
 mod metrics;
+mod progress;
 mod run;
 mod servers;
 mod status;
 mod store;
+mod watch;
 
 pub use banyan_chain::ChainConfig;
 pub use banyan_payload::BuilderConfig;
@@ -37,5 +40,6 @@ pub use genesis::genesis_json;
 pub use logging::{
     ColorChoice, FileLogConfig, LogConfig, LogFormat, LogLevel, init_logging, log_warning,
 };
+pub use progress::Progress;
 pub use run::run;
 pub use store::{database_path, database_stats, import, init};

@@ -30,6 +30,7 @@ use crate::{
     metrics::{Metrics, record_info},
     servers::{Servers, node_info},
     status::{self, Status},
+    watch::watch_consensus_client,
 };
 
 /// Longest time for ending each group of tasks, so that all of them stay within two seconds.
@@ -125,6 +126,9 @@ impl Node {
         let servers = Servers::open(&rpc, &config, paths).await?;
 
         tokio::spawn(metrics.clone().upkeep());
+        if config.auth.is_some() && config.dev.is_none() {
+            tokio::spawn(watch_consensus_client(rpc.clone()));
+        }
         if let Some(addr) = config.metrics {
             let listener = status::bind(addr).await?;
             let addr = listener.local_addr().unwrap_or(addr);

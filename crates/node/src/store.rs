@@ -12,7 +12,7 @@ use banyan_chain::{ChainConfig, ChainHandle, PayloadStatus};
 use banyan_primitives::{Block, RecoveredBlock, SealedBlock, signer};
 use banyan_storage::{Database, DatabaseOptions};
 
-use crate::{NodeError, StoreConfig, datadir::DataPaths, genesis::load_chain};
+use crate::{NodeError, Progress, StoreConfig, datadir::DataPaths, genesis::load_chain};
 
 /// Largest encoded block taken from a file, bytes: far above what gas allows.
 const MAX_BLOCK_BYTES: u64 = 256 << 20;
@@ -24,7 +24,13 @@ fn open(store: &StoreConfig) -> Result<ChainHandle, NodeError> {
     let spec = load_chain(&store.chain)?;
     let paths = DataPaths::of(store, &spec)?.create()?;
     let database = Database::open(&paths.database(), DatabaseOptions::default())?;
-    Ok(ChainHandle::start(spec, database, ChainConfig::default())?)
+    let genesis = match database.bound_chain()? {
+        Some(_) => None,
+        None => Some(Progress::new(format!("writing genesis: {} accounts", spec.alloc.len()), 0)),
+    };
+    let chain = ChainHandle::start(spec, database, ChainConfig::default())?;
+    drop(genesis);
+    Ok(chain)
 }
 
 /// Creates the database and writes genesis; nothing happens if that was done before (`init`).
@@ -61,20 +67,27 @@ pub fn database_stats(store: &StoreConfig) -> Result<String, NodeError> {
 /// Imports RLP files in order and returns the head (`import`). Stops at the first block that
 /// breaks a rule; what came before it stays.
 pub fn import(store: &StoreConfig, files: &[PathBuf]) -> Result<u64, NodeError> {
+    let sizes = files.iter().map(|path| {
+        path.metadata().map(|file| file.len()).map_err(NodeError::file("cannot open", path))
+    });
+    let bytes = sizes.sum::<Result<u64, _>>()?;
     let chain = open(store)?;
-    let outcome = files.iter().try_for_each(|path| import_file(&chain, path));
+    let progress = Progress::bytes("importing blocks", bytes);
+    let outcome = files.iter().try_for_each(|path| import_file(&chain, path, &progress));
+    progress.finish();
     let head = chain.view().head().number;
     // The valid blocks are kept even if a later one was refused.
     chain.shutdown()?;
     outcome.map(|()| head)
 }
 
-fn import_file(chain: &ChainHandle, path: &Path) -> Result<(), NodeError> {
+fn import_file(chain: &ChainHandle, path: &Path, progress: &Progress) -> Result<(), NodeError> {
     let file = File::open(path).map_err(NodeError::file("cannot open", path))?;
     let mut reader = BufReader::new(file);
     for index in 0.. {
         let refuse = |reason: String| NodeError::Import { path: path.to_path_buf(), index, reason };
         let Some(bytes) = next_item(&mut reader).map_err(refuse)? else { break };
+        progress.add(bytes.len() as u64);
         let block = decode(&bytes).map_err(refuse)?;
         let number = block.number();
         if number == 0 {
@@ -88,9 +101,6 @@ fn import_file(chain: &ChainHandle, path: &Path) -> Result<(), NodeError> {
             PayloadStatus::Syncing | PayloadStatus::Accepted => {
                 return Err(refuse(format!("number {number}: its parent is not known")));
             }
-        }
-        if number % 1000 == 0 {
-            tracing::info!(number, "importing");
         }
     }
     Ok(())
