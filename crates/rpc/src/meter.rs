@@ -16,7 +16,7 @@ use jsonrpsee::{
         error::{METHOD_NOT_FOUND_CODE, OVERSIZED_RESPONSE_CODE},
     },
 };
-use metrics::{Counter, Histogram};
+use metrics::{Counter, Gauge, Histogram};
 use tower::Layer;
 
 use crate::error::code;
@@ -70,6 +70,7 @@ pub(crate) struct Meter(Arc<Shared>);
 struct Shared {
     series: HashMap<&'static str, Series>,
     unknown: Series,
+    in_flight: Gauge,
     max_batch: usize,
     max_response_bytes: usize,
     pulse: Pulse,
@@ -87,6 +88,7 @@ impl Meter {
         Self(Arc::new(Shared {
             series,
             unknown: Series::new(UNKNOWN),
+            in_flight: metrics::gauge!("banyan_rpc_requests_in_flight"),
             max_batch: max_batch as usize,
             max_response_bytes: max_response_bytes as usize,
             pulse,
@@ -118,6 +120,22 @@ impl Shared {
             METHOD_NOT_FOUND_CODE if known.is_none() => no_such_method(id, method),
             _ => response,
         }
+    }
+}
+
+/// Counted until dropped, also when the caller leaves before the answer.
+struct UnderWay(Gauge);
+
+impl UnderWay {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 
@@ -170,7 +188,9 @@ where
         async move {
             let (method, id) = (request.method.clone(), request.id.clone());
             let started = Instant::now();
+            let under_way = UnderWay::new(&shared.in_flight);
             let response = inner.call(request).await;
+            drop(under_way);
             shared.finish(&method, &id, started, response)
         }
     }
