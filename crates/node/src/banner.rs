@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use banyan_chainspec::{ChainSpec, Fork, OpFork};
-use banyan_primitives::SealedHeader;
+use banyan_primitives::{B256, SealedHeader};
 
-use crate::{Client, dev::DEV_KEYS, progress::clock, status::unix_seconds};
+use crate::{Client, progress::clock, status::unix_seconds};
 
 /// Ethereum forks with an activation time, oldest first.
 const FORKS: [Fork; 5] = [Fork::Shanghai, Fork::Cancun, Fork::Prague, Fork::Osaka, Fork::Amsterdam];
@@ -70,10 +70,10 @@ fn fork_schedule(spec: &ChainSpec) -> String {
     all.join(" ")
 }
 
-/// Accounts and keys of the built-in dev chain.
-pub(crate) fn log_dev_accounts(spec: &ChainSpec) {
+/// Accounts and keys of the development chain.
+pub(crate) fn log_dev_accounts(spec: &ChainSpec, keys: &[B256]) {
     tracing::info!("dev accounts (keys known to everybody: never send them real money):");
-    for key in &DEV_KEYS {
+    for key in keys {
         let Some(address) = crate::dev::address_of(key) else { continue };
         if let Some(account) = spec.alloc.get(&address) {
             let ether = account.balance / banyan_primitives::U256::from(10u64.pow(18));

@@ -77,6 +77,8 @@ pub struct Client {
 pub enum ChainChoice {
     /// The built-in development chain.
     Dev,
+    /// The same, with the accounts of this phrase funded instead of the known ones.
+    DevFunded(String),
     /// A genesis file in geth or op-geth form.
     File(PathBuf),
 }

@@ -18,6 +18,7 @@ mod identity;
 mod l1_info;
 mod logging;
 mod metrics;
+mod mnemonic;
 mod progress;
 mod run;
 mod servers;
@@ -34,6 +35,7 @@ pub use config::{
     AuthSettings, ChainChoice, Client, DataDir, DevConfig, Durability, Nat, NetworkConfig,
     NodeConfig, NodeKey, PublicSettings, StoreConfig,
 };
+pub use dev::DEV_MNEMONIC;
 pub use engine::EngineError;
 pub use error::NodeError;
 pub use genesis::genesis_json;
@@ -42,4 +44,4 @@ pub use logging::{
 };
 pub use progress::Progress;
 pub use run::run;
-pub use store::{database_path, database_stats, import, init};
+pub use store::{database_path, database_stats, database_version, import, init};

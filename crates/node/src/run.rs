@@ -19,13 +19,13 @@ use tokio::{
 };
 
 use crate::{
-    ChainChoice, EngineError, NodeConfig, NodeError, StoreConfig,
+    EngineError, NodeConfig, NodeError, StoreConfig,
     banner::{Banner, log_dev_accounts},
     datadir::DataPaths,
     dev,
     engine::EngineClient,
     follow::follow,
-    genesis::load_chain,
+    genesis::{dev_keys, load_chain},
     identity::Identity,
     metrics::{Metrics, record_info},
     servers::{Servers, node_info},
@@ -146,10 +146,11 @@ impl Node {
             tokio::spawn(status::serve(listener, status));
         }
 
+        let dev_keys = dev_keys(&config.chain)?;
         let (stop, stopped) = watch::channel(false);
         let driver = config.dev.map(|dev| {
-            if config.chain == ChainChoice::Dev {
-                log_dev_accounts(spec);
+            if !dev_keys.is_empty() {
+                log_dev_accounts(spec, &dev_keys);
             }
             let engine = EngineClient::new(rpc.clone(), Arc::clone(spec));
             tokio::spawn(dev::drive(engine, chain.clone(), dev, stopped))

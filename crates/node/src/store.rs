@@ -10,7 +10,7 @@ use std::{
 use alloy_rlp::Decodable;
 use banyan_chain::{ChainConfig, ChainHandle, PayloadStatus};
 use banyan_primitives::{Block, RecoveredBlock, SealedBlock, signer};
-use banyan_storage::{Database, DatabaseOptions};
+use banyan_storage::{Database, DatabaseOptions, OpenError, SCHEMA_VERSION};
 
 use crate::{NodeError, Progress, StoreConfig, datadir::DataPaths, genesis::load_chain};
 
@@ -45,6 +45,20 @@ pub fn init(store: &StoreConfig) -> Result<(), NodeError> {
 pub fn database_path(store: &StoreConfig) -> Result<PathBuf, NodeError> {
     let spec = load_chain(&store.chain)?;
     Ok(DataPaths::of(store, &spec)?.database())
+}
+
+/// Version of the schema, ours and the database's, as text (`db version`).
+pub fn database_version(store: &StoreConfig) -> Result<String, NodeError> {
+    let path = database_path(store)?;
+    let found = match path.exists().then(|| Database::open(&path, DatabaseOptions::default())) {
+        None => "none: there is no database yet".to_owned(),
+        Some(Ok(_)) => SCHEMA_VERSION.to_string(),
+        Some(Err(OpenError::NewerSchema { found, .. } | OpenError::OlderSchema { found, .. })) => {
+            found.to_string()
+        }
+        Some(Err(error)) => return Err(error.into()),
+    };
+    Ok(format!("Current database version: {SCHEMA_VERSION}\nLocal database version: {found}\n"))
 }
 
 /// Sizes of the database and of its tables, as a table (`db stats`).

@@ -17,6 +17,12 @@ pub struct RpcConfig {
     pub max_logs: usize,
     /// Blocks looked at for `eth_maxPriorityFeePerGas`.
     pub fee_blocks: u64,
+    /// Part of the tips seen that a suggestion beats, percent (`--gpo.percentile`).
+    pub fee_percentile: u8,
+    /// Highest priority fee ever suggested, wei (`--gpo.maxprice`).
+    pub max_suggested_priority_fee: u128,
+    /// Tips below this are not looked at, wei (`--gpo.ignoreprice`).
+    pub ignored_priority_fee: u128,
     /// Lowest priority fee ever suggested, wei (`--min-suggested-priority-fee`).
     pub min_suggested_priority_fee: u128,
     /// Network id (`net_version`); the chain id if `None`.
@@ -35,6 +41,9 @@ impl Default for RpcConfig {
             max_logs_blocks: 100_000,
             max_logs: 20_000,
             fee_blocks: 20,
+            fee_percentile: 60,
+            max_suggested_priority_fee: 500_000_000_000,
+            ignored_priority_fee: 2,
             min_suggested_priority_fee: 1_000_000,
             network_id: None,
             eth_proof_window: 0,

@@ -6,7 +6,7 @@ use crate::parse;
 
 /// JSON-RPC over HTTP.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "HTTP and WebSocket RPC")]
+#[command(next_help_heading = "HTTP/WS RPC")]
 pub(crate) struct HttpArgs {
     /// Serve JSON-RPC over HTTP.
     #[arg(long)]
@@ -33,7 +33,7 @@ pub(crate) struct HttpArgs {
 
 /// JSON-RPC over WebSocket.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "HTTP and WebSocket RPC")]
+#[command(next_help_heading = "HTTP/WS RPC")]
 pub(crate) struct WsArgs {
     /// Serve JSON-RPC over WebSocket.
     #[arg(long)]
@@ -121,13 +121,29 @@ pub(crate) struct RpcLimitArgs {
     #[arg(long = "rpc.txfeecap", alias = "rpc-txfeecap", value_name = "ETHER")]
     #[arg(default_value = "1.0", value_parser = parse::ether)]
     pub(crate) tx_fee_cap: u128,
-    /// Lowest priority fee that eth_maxPriorityFeePerGas suggests, wei.
-    #[arg(long = "min-suggested-priority-fee", value_name = "WEI", default_value_t = 1_000_000)]
-    pub(crate) min_suggested_priority_fee: u128,
-    /// Blocks that the gas price oracle looks at.
-    #[arg(long = "gpo.blocks", value_name = "N", default_value_t = 20)]
-    pub(crate) gpo_blocks: u64,
     /// Blocks back from the head for which eth_getProof must answer; more may be served.
     #[arg(long = "rpc.eth-proof-window", value_name = "N", default_value_t = 0)]
     pub(crate) eth_proof_window: u64,
+}
+
+/// What eth_gasPrice and eth_maxPriorityFeePerGas suggest.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Gas price oracle")]
+pub(crate) struct GasPriceArgs {
+    /// Blocks looked at.
+    #[arg(long = "gpo.blocks", value_name = "N", default_value_t = 20)]
+    pub(crate) gpo_blocks: u64,
+    /// Part of the tips seen that a suggestion beats, percent.
+    #[arg(long = "gpo.percentile", value_name = "PERCENT", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) gpo_percentile: u8,
+    /// Highest tip suggested, wei.
+    #[arg(long = "gpo.maxprice", value_name = "WEI", default_value_t = 500_000_000_000)]
+    pub(crate) gpo_maxprice: u128,
+    /// Tips below this are not looked at, wei.
+    #[arg(long = "gpo.ignoreprice", value_name = "WEI", default_value_t = 2)]
+    pub(crate) gpo_ignoreprice: u128,
+    /// Lowest tip suggested, wei.
+    #[arg(long = "min-suggested-priority-fee", value_name = "WEI", default_value_t = 1_000_000)]
+    pub(crate) min_suggested_priority_fee: u128,
 }
