@@ -201,8 +201,11 @@ fn init_may_be_repeated_but_not_with_another_genesis() {
     genesis["timestamp"] = json!("0x1");
     let other = dir.path().join("other.json");
     fs::write(&other, genesis.to_string()).unwrap();
+    let file = dir.path().join("data/db/mdbx.dat");
+    let before = fs::read(&file).unwrap();
     let output = run(&["init", "--datadir", &data, "--chain", &other.display().to_string()]);
     let complaint = complaint(&output);
+    assert!(fs::read(&file).unwrap() == before, "the database was written to");
     assert!(!output.status.success());
     assert!(complaint.contains("genesis") && complaint.contains("data directory"), "{complaint}");
     let again = run(&["init", "--datadir", &data, "--chain", "dev"]);

@@ -9,7 +9,7 @@ use banyan_chain::ChainHandle;
 use banyan_chainspec::{ChainSpec, Fork};
 use banyan_payload::PayloadHandle;
 use banyan_rpc::{Rpc, RpcContext};
-use banyan_storage::{Database, DatabaseOptions};
+use banyan_storage::Database;
 use banyan_txpool::{PoolHandle, load_trusted_setup};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,6 +30,7 @@ use crate::{
     metrics::{Metrics, record_info},
     servers::{Servers, node_info},
     status::{self, Status},
+    store::open_database,
     watch::watch_consensus_client,
 };
 
@@ -52,7 +53,7 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
     let paths = DataPaths::of(&store, &spec)?.create()?;
     let metrics = Metrics::install()?;
     record_info(&config.client, spec.chain_id);
-    let database = Database::open(&paths.database(), DatabaseOptions::default())?;
+    let database = open_database(&spec, &paths)?;
     let chain =
         ChainHandle::start(Arc::clone(&spec), database.clone(), config.persistence.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

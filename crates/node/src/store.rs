@@ -9,6 +9,7 @@ use std::{
 
 use alloy_rlp::Decodable;
 use banyan_chain::{ChainConfig, ChainHandle, PayloadStatus};
+use banyan_chainspec::ChainSpec;
 use banyan_primitives::{Block, RecoveredBlock, SealedBlock, signer};
 use banyan_storage::{Database, DatabaseOptions, OpenError, SCHEMA_VERSION};
 
@@ -23,7 +24,7 @@ const CUT_OFF: &str = "the file ends within the block";
 fn open(store: &StoreConfig) -> Result<ChainHandle, NodeError> {
     let spec = load_chain(&store.chain)?;
     let paths = DataPaths::of(store, &spec)?.create()?;
-    let database = Database::open(&paths.database(), DatabaseOptions::default())?;
+    let database = open_database(&spec, &paths)?;
     let genesis = match database.bound_chain()? {
         Some(_) => None,
         None => Some(Progress::new(format!("writing genesis: {} accounts", spec.alloc.len()), 0)),
@@ -31,6 +32,13 @@ fn open(store: &StoreConfig) -> Result<ChainHandle, NodeError> {
     let chain = ChainHandle::start(spec, database, ChainConfig::default())?;
     drop(genesis);
     Ok(chain)
+}
+
+/// Opens the database of a chain; one of another chain is refused as it is.
+pub(crate) fn open_database(spec: &ChainSpec, paths: &DataPaths) -> Result<Database, NodeError> {
+    let chain = Some((spec.chain_id, spec.genesis_header.hash()));
+    let options = DatabaseOptions { chain, ..DatabaseOptions::default() };
+    Ok(Database::open(&paths.database(), options)?)
 }
 
 /// Creates the database and writes genesis; nothing happens if that was done before (`init`).

@@ -3,6 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use banyan_primitives::B256;
 use libmdbx::NoWriteMap;
 
 use crate::{StorageError, Table, lock::DirectoryLock, txn::Reader};
@@ -38,6 +39,9 @@ pub struct DatabaseOptions {
     /// Written data is flushed to disk after this long at the latest. A crash of the process
     /// loses nothing; a crash of the machine loses at most what was not flushed.
     pub sync_period: Duration,
+    /// Chain id and genesis hash: a database of another chain is refused before anything is
+    /// written to it.
+    pub chain: Option<(u64, B256)>,
 }
 
 impl Default for DatabaseOptions {
@@ -49,6 +53,7 @@ impl Default for DatabaseOptions {
             read_deadline: Duration::from_secs(60),
             sync_bytes: 64 << 20,
             sync_period: Duration::from_secs(2),
+            chain: None,
         }
     }
 }
