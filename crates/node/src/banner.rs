@@ -56,18 +56,18 @@ impl Banner<'_> {
     }
 }
 
-/// The forks with their times; `genesis` where they were always active.
+/// The newest fork of genesis, and those to come with their times.
 fn fork_schedule(spec: &ChainSpec) -> String {
     let genesis = spec.genesis_header.timestamp;
-    let entry = |name: String, time: Option<u64>| match time? {
-        time if time <= genesis => Some(format!("{name}@genesis")),
-        time => Some(format!("{name}@{time}")),
-    };
+    let entry = |name: String, time: Option<u64>| Some((name, time?));
     let eth = FORKS.iter().map(|fork| entry(format!("{fork:?}"), spec.activation_time(*fork)));
     let op = OP_FORKS.iter().map(|fork| entry(format!("{fork:?}"), spec.op_activation_time(*fork)));
     // On an OP chain the Ethereum forks follow from the others.
     let all: Vec<_> = if spec.is_op() { op.flatten().collect() } else { eth.flatten().collect() };
-    all.join(" ")
+    let (past, coming): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, time)| *time <= genesis);
+    let past = past.last().map(|(name, _)| format!("{name}@genesis"));
+    let coming = coming.iter().map(|(name, time)| format!("{name}@{time}"));
+    past.into_iter().chain(coming).collect::<Vec<_>>().join(" ")
 }
 
 /// Accounts and keys of the development chain.
@@ -79,5 +79,21 @@ pub(crate) fn log_dev_accounts(spec: &ChainSpec, keys: &[B256]) {
             let ether = account.balance / banyan_primitives::U256::from(10u64.pow(18));
             tracing::info!(%address, %key, %ether, "account");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedule_names_the_newest_fork_and_those_to_come() {
+        assert_eq!(fork_schedule(&ChainSpec::dev()), "Karst@genesis");
+        let later =
+            crate::genesis::DEV_GENESIS.replace(r#""karstTime": 0"#, r#""karstTime": 4000000000"#);
+        let spec = ChainSpec::from_genesis_json(
+            &later.replace(r#""osakaTime": 0"#, r#""osakaTime": 4000000000"#),
+        );
+        assert_eq!(fork_schedule(&spec.unwrap()), "Jovian@genesis Karst@4000000000");
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 use file::RollingFile;
 use logfmt::LogFmt;
-use terminal::ForPeople;
+use terminal::{ForPeople, Milliseconds};
 
 /// What is logged, where and how.
 #[derive(Clone, Debug)]
@@ -157,7 +157,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = fmt::layer().with_writer(writer).with_ansi(color);
-    layer.with_target(false).fmt_fields(ForPeople).boxed()
+    layer.with_target(false).with_timer(Milliseconds).fmt_fields(ForPeople).boxed()
 }
 
 /// Lines that are complete, for files and programs.
@@ -252,6 +252,8 @@ mod tests {
         let (text, key) = (buffer.text(), "ab".repeat(32));
         let end = format!("block number=7 hash=0xababab…ababab key=0x{key} name=\"two words\"\n");
         assert!(text.contains("INFO") && text.ends_with(&end), "{text}");
+        let time = text.split_whitespace().next().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
     }
 
     #[test]

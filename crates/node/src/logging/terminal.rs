@@ -3,13 +3,30 @@ use std::fmt::{self, Debug};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::{
     field::RecordFields,
-    fmt::{FormatFields, format::Writer},
+    fmt::{
+        FormatFields,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
 };
 
 use super::logfmt::quoted;
 
 /// Fields whose value is a hash that people need not read to its end.
 const SHORTENED: [&str; 2] = ["hash", "parent"];
+
+/// UTC, to the millisecond.
+pub(super) struct Milliseconds;
+
+impl FormatTime for Milliseconds {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let mut text = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut text))?;
+        // 2026-01-02T03:04:05.678901Z
+        writer.write_str(text.get(..23).unwrap_or(&text))?;
+        writer.write_char('Z')
+    }
+}
 
 /// The fields of a line for people: message first, hashes short.
 pub(super) struct ForPeople;
