@@ -201,7 +201,6 @@ fn rpc(limits: &RpcLimitArgs, gas_price: &GasPriceArgs, network: &NetworkArgs) -
         min_suggested_priority_fee: gas_price.min_suggested_priority_fee,
         network_id: network.network_id,
         eth_proof_window: limits.eth_proof_window,
-        ..RpcConfig::default()
     }
 }
 

@@ -60,9 +60,11 @@ fn op_devstack_finds_the_lines_it_waits_for_and_a_clean_end() {
         "--port=0",
         "--txpool.nolocals",
         "--metrics=127.0.0.1:0",
+        "--full",
         "-vvvv",
         "--color=never",
     ]);
+    node.wait_for("--full: pruning is not there yet");
     for message in ["RPC HTTP server started", "RPC WS server started", "RPC auth server started"] {
         let url = node.wait_for(message)["url"].as_str().unwrap().to_owned();
         assert!(url.starts_with("127.0.0.1:") && !url.ends_with(":0"), "{message}: {url}");
@@ -85,7 +87,7 @@ fn op_devstack_finds_the_lines_it_waits_for_and_a_clean_end() {
 
 /// A dev chain (a build job is always under way) with a subscriber and a call that never ends.
 fn busy_node() -> (Node, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let node = Node::start(&[
         "--dev",
         "--dev.block-time=200ms",
@@ -94,8 +96,7 @@ fn busy_node() -> (Node, TempDir) {
         "--metrics=127.0.0.1:0",
         &format!("--datadir={}", dir.path().display()),
     ]);
-    let url = |message: &str| node.wait_for(message)["url"].as_str().unwrap().to_owned();
-    let (http, ws) = (url("RPC HTTP server started"), url("RPC WS server started"));
+    let (http, ws) = (node.addr("HTTP"), node.addr("WS"));
     thread::spawn(move || {
         // Stays open until the node closes it.
         let mut stream = subscriber(&ws);

@@ -30,7 +30,7 @@ use crate::{
     metrics::{Metrics, record_info},
     servers::{Servers, node_info},
     status::{self, Status},
-    store::open_database,
+    store::{open_database, start_chain},
     watch::watch_consensus_client,
 };
 
@@ -54,8 +54,7 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
     let metrics = Metrics::install()?;
     record_info(&config.client, spec.chain_id);
     let database = open_database(&spec, &paths)?;
-    let chain =
-        ChainHandle::start(Arc::clone(&spec), database.clone(), config.persistence.clone())?;
+    let chain = start_chain(Arc::clone(&spec), database.clone(), config.persistence.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("banyan-rpc")

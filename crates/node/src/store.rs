@@ -5,6 +5,7 @@ use std::{
     io::BufReader,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use alloy_rlp::Decodable;
@@ -25,11 +26,20 @@ fn open(store: &StoreConfig) -> Result<ChainHandle, NodeError> {
     let spec = load_chain(&store.chain)?;
     let paths = DataPaths::of(store, &spec)?.create()?;
     let database = open_database(&spec, &paths)?;
+    start_chain(spec, database, ChainConfig::default())
+}
+
+/// Starts the chain. The first time genesis is written, which takes long if it is large.
+pub(crate) fn start_chain(
+    spec: Arc<ChainSpec>,
+    database: Database,
+    config: ChainConfig,
+) -> Result<ChainHandle, NodeError> {
     let genesis = match database.bound_chain()? {
         Some(_) => None,
         None => Some(Progress::new(format!("writing genesis: {} accounts", spec.alloc.len()), 0)),
     };
-    let chain = ChainHandle::start(spec, database, ChainConfig::default())?;
+    let chain = ChainHandle::start(spec, database, config)?;
     drop(genesis);
     Ok(chain)
 }

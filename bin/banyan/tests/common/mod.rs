@@ -75,11 +75,17 @@ impl Node {
         })
     }
 
+    /// Address of the HTTP, WS or auth port.
+    pub(crate) fn addr(&self, server: &str) -> String {
+        let line = self.wait_for(&format!("RPC {server} server started"));
+        line["url"].as_str().unwrap().to_owned()
+    }
+
     /// Calls a method on the HTTP port.
     pub(crate) fn call(&self, method: &str, params: Value) -> Value {
-        let url = self.wait_for("RPC HTTP server started");
+        let addr = self.addr("HTTP");
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let answer = post(url["url"].as_str().unwrap(), &request.to_string());
+        let answer = post(&addr, &request.to_string());
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].take()
