@@ -11,7 +11,7 @@ use crate::{
         BenchCommand, Cli, Command, DbCommand, ImportArgs, JournalArgs, NodeArgs, ProofsArgs,
         ReplayArgs, StoreArgs,
     },
-    config, parse,
+    compat, config, parse,
 };
 
 /// Runs the subcommand. `ignored` are the flags without effect that were given.
@@ -31,6 +31,10 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
                 print!("{}", banyan_node::database_stats(&store(args))?);
                 Ok(())
             }
+            DbCommand::Version(args) => {
+                print!("{}", banyan_node::database_version(&store(args))?);
+                Ok(())
+            }
             DbCommand::Path(args) => {
                 println!("{}", banyan_node::database_path(&store(args))?.display());
                 Ok(())
@@ -41,6 +45,8 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
             BenchCommand::Journal(args) => journal(args),
         },
         Command::Proofs(args) => proofs(args),
+        // Answered before, from the command line alone.
+        Command::Config(_) | Command::Completions { .. } => Ok(()),
     }
 }
 
@@ -51,7 +57,7 @@ fn store(args: &StoreArgs) -> StoreConfig {
 fn node(args: &NodeArgs, ignored: &[&str]) -> Result<()> {
     let (config, warnings) = config::node(args);
     for flag in ignored {
-        log_warning(&format!("--{flag} has no effect here"));
+        log_warning(&compat::warning(flag));
     }
     for warning in &warnings {
         log_warning(warning);

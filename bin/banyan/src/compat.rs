@@ -31,11 +31,14 @@ fn parse(line: &'static str) -> IgnoredFlag {
     IgnoredFlag { name: name.trim_end_matches('='), takes_value, aliases }
 }
 
-/// Adds the flags, hidden, to the `node` command.
+/// The commands that take the node's flags.
+const NODE_COMMANDS: [&str; 2] = ["node", "config"];
+
+/// Adds the flags, hidden, to the commands that take the node's.
 pub(crate) fn accept_ignored(command: Command) -> Command {
-    command.mut_subcommand("node", |node| {
-        ignored_flags().iter().fold(node, |node, flag| node.arg(argument(flag)))
-    })
+    let add =
+        |node: Command| ignored_flags().iter().fold(node, |node, flag| node.arg(argument(flag)));
+    NODE_COMMANDS.into_iter().fold(command, |command, name| command.mut_subcommand(name, add))
 }
 
 fn argument(flag: &IgnoredFlag) -> Arg {
@@ -54,10 +57,43 @@ fn argument(flag: &IgnoredFlag) -> Arg {
 
 /// Names of the flags without effect on this command line.
 pub(crate) fn ignored_on(matches: &ArgMatches) -> Vec<&'static str> {
-    let Some(("node", node)) = matches.subcommand() else { return Vec::new() };
+    let Some((name, node)) = matches.subcommand() else { return Vec::new() };
+    if !NODE_COMMANDS.contains(&name) {
+        return Vec::new();
+    }
     let given =
         |flag: &&IgnoredFlag| node.value_source(flag.name) == Some(ValueSource::CommandLine);
     ignored_flags().iter().filter(given).map(|flag| flag.name).collect()
+}
+
+/// What is said of a flag without effect.
+pub(crate) fn warning(flag: &str) -> String {
+    if matches!(flag, "full" | "minimal") || flag.starts_with("prune.") {
+        return format!("--{flag}: pruning is not there yet, all history is kept");
+    }
+    format!("--{flag} has no effect here")
+}
+
+/// Every flag with the value in effect, in the groups of `--help`: what `config` prints.
+pub(crate) fn settings(command: &Command, matches: &ArgMatches) -> String {
+    let Some((name, given)) = matches.subcommand() else { return String::new() };
+    let mut text = String::new();
+    let mut group = "";
+    let arguments = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+    for arg in arguments.chain(command.get_arguments()) {
+        let id = arg.get_id().as_str();
+        let (Some(flag), Some(source)) = (arg.get_long(), given.value_source(id)) else { continue };
+        let heading = arg.get_help_heading().unwrap_or("Others");
+        if heading != group {
+            text.push_str(&format!("{}# {heading}\n", if group.is_empty() { "" } else { "\n" }));
+            group = heading;
+        }
+        let values = given.get_raw(id).into_iter().flatten();
+        let value = values.last().unwrap_or_default().to_string_lossy();
+        let default = if source == ValueSource::DefaultValue { "    # default" } else { "" };
+        text.push_str(&format!("--{flag}={value}{default}\n"));
+    }
+    text
 }
 
 /// The table that `--print-flag-compat` prints: flag, effect.

@@ -1,17 +1,17 @@
 //! From flags to the node's configuration: the only place that knows both.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use banyan_node::{
-    AuthSettings, BuilderConfig, ChainChoice, ChainConfig, Client, DataDir, DevConfig,
-    FileLogConfig, LogConfig, LogLevel, Namespace, NetworkConfig, NodeConfig, NodeKey, PoolConfig,
-    PublicSettings, RpcConfig, ServerLimits,
+    AuthSettings, BuilderConfig, ChainChoice, ChainConfig, Client, DEV_MNEMONIC, DataDir,
+    DevConfig, FileLogConfig, LogConfig, LogLevel, Namespace, NetworkConfig, NodeConfig, NodeKey,
+    PoolConfig, PublicSettings, RpcConfig, ServerLimits,
 };
 
 use crate::{
     args::{
-        AuthArgs, BuilderArgs, ChainArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs, RpcLimitArgs,
-        StoreArgs, TxPoolArgs, WsArgs,
+        AuthArgs, BuilderArgs, ChainArgs, GasPriceArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs,
+        RpcLimitArgs, StoreArgs, TxPoolArgs, WsArgs,
     },
     parse,
 };
@@ -52,22 +52,38 @@ pub(crate) fn node(args: &NodeArgs) -> (NodeConfig, Vec<String>) {
     let dev = args.dev.dev.then_some(DevConfig { block_time: args.dev.dev_block_time });
     let config = NodeConfig {
         client: client(),
-        chain: chain(&args.store.chain),
+        chain: node_chain(args, &mut warnings),
         datadir: datadir(&args.store),
         http: http(&args.http, ports.http, limits, dev.is_some(), &mut warnings),
         ws: ws(&args.ws, ports.ws, limits, dev.is_some(), &mut warnings),
         auth: auth(&args.auth, ports.auth),
-        rpc: rpc(&args.limits, &args.network),
+        rpc: rpc(&args.limits, &args.gas_price, &args.network),
         network: network(&args.network, &ports),
         metrics: args
             .metrics
-            .map(|addr| if args.with_unused_ports { any_port(addr) } else { addr }),
+            .map(|addr| if args.network.with_unused_ports { any_port(addr) } else { addr }),
         builder: builder(&args.builder),
         pool: pool(&args.pool, &args.limits),
         persistence: persistence(args),
         dev,
     };
     (config, warnings)
+}
+
+/// The chain, with the accounts that `--dev.mnemonic` names.
+fn node_chain(args: &NodeArgs, warnings: &mut Vec<String>) -> ChainChoice {
+    match (chain(&args.store.chain), &args.dev.dev_mnemonic) {
+        (ChainChoice::Dev, Some(phrase))
+            if !phrase.split_whitespace().eq(DEV_MNEMONIC.split(' ')) =>
+        {
+            ChainChoice::DevFunded(phrase.clone())
+        }
+        (ChainChoice::File(path), Some(_)) => {
+            warnings.push("--dev.mnemonic: the genesis file says which accounts are funded".into());
+            ChainChoice::File(path)
+        }
+        (chain, _) => chain,
+    }
 }
 
 /// The ports, moved by `--instance` or `--with-unused-ports`.
@@ -81,10 +97,10 @@ struct Ports {
 
 impl Ports {
     fn of(args: &NodeArgs) -> Self {
-        if args.with_unused_ports {
+        if args.network.with_unused_ports {
             return Self { http: 0, ws: 0, auth: 0, p2p: 0, discovery: 0 };
         }
-        let step = args.instance.map_or(0, |number| number.saturating_sub(1));
+        let step = args.network.instance.map_or(0, |number| number.saturating_sub(1));
         // As in reth: HTTP counts down, WebSocket up by two, the Engine API up by a hundred.
         Self {
             http: args.http.http_port.saturating_sub(step),
@@ -111,6 +127,7 @@ fn http(
         addr: SocketAddr::new(args.http_addr, port),
         api: api("--http.api", args.http_api.as_deref(), dev, warnings),
         origins: origins(args.http_cors.as_deref(), dev),
+        hosts: parse::words(&args.http_vhosts),
         limits,
     })
 }
@@ -126,6 +143,7 @@ fn ws(
         addr: SocketAddr::new(args.ws_addr, port),
         api: api("--ws.api", args.ws_api.as_deref(), dev, warnings),
         origins: origins(args.ws_origins.as_deref(), dev),
+        hosts: Vec::new(),
         limits,
     })
 }
@@ -164,19 +182,24 @@ fn limits(args: &RpcLimitArgs) -> ServerLimits {
         max_response_bytes: bytes(args.max_response_size),
         max_connections: args.max_connections,
         max_subscriptions: args.max_subscriptions,
-        ..ServerLimits::PUBLIC
+        max_batch: args.batch_request_limit,
     }
 }
 
-fn rpc(limits: &RpcLimitArgs, network: &NetworkArgs) -> RpcConfig {
+fn rpc(limits: &RpcLimitArgs, gas_price: &GasPriceArgs, network: &NetworkArgs) -> RpcConfig {
     RpcConfig {
-        gas_cap: limits.gas_cap,
+        gas_cap: or_unlimited(limits.gas_cap, u64::MAX / 2),
+        call_timeout: or_unlimited(limits.evm_timeout, Duration::MAX),
+        max_heavy_reads: limits.max_blocking_io_requests.max(1),
         max_logs_blocks: or_unlimited(limits.max_blocks_per_filter, u64::MAX),
         max_logs: or_unlimited(limits.max_logs_per_response, usize::MAX),
-        fee_blocks: limits.gpo_blocks,
-        min_suggested_priority_fee: limits.min_suggested_priority_fee,
+        fee_blocks: gas_price.gpo_blocks,
+        fee_percentile: gas_price.gpo_percentile,
+        max_suggested_priority_fee: gas_price.gpo_maxprice,
+        ignored_priority_fee: gas_price.gpo_ignoreprice,
+        min_suggested_priority_fee: gas_price.min_suggested_priority_fee,
         network_id: network.network_id,
-        ..RpcConfig::default()
+        eth_proof_window: limits.eth_proof_window,
     }
 }
 
@@ -232,6 +255,7 @@ fn persistence(args: &NodeArgs) -> ChainConfig {
     ChainConfig {
         keep_blocks: args.engine.memory_blocks.unwrap_or(default.keep_blocks),
         persist_threshold: args.engine.persistence_threshold.unwrap_or(default.persist_threshold),
+        durability: args.engine.durability,
         ..default
     }
 }

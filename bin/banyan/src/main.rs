@@ -10,22 +10,32 @@ mod tests;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
 
 fn main() -> ExitCode {
-    let (cli, ignored) = match parse(std::env::args_os()) {
+    let (cli, matches) = match parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => error.exit(),
     };
-    if let Command::Node(node) = &cli.command
-        && node.print_flag_compat
-    {
-        print!("{}", compat::table(&compat::accept_ignored(Cli::command())));
-        return ExitCode::SUCCESS;
+    let mut command = compat::accept_ignored(Cli::command());
+    match &cli.command {
+        Command::Node(node) if node.print_flag_compat => {
+            print!("{}", compat::table(&command));
+            return ExitCode::SUCCESS;
+        }
+        Command::Config(_) => {
+            print!("{}", compat::settings(&command, &matches));
+            return ExitCode::SUCCESS;
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut command, "banyan", &mut std::io::stdout());
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
-    match commands::run(&cli, &ignored) {
+    match commands::run(&cli, &compat::ignored_on(&matches)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Our errors say in one line what failed, on what, why, and what to do.
@@ -35,10 +45,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line, and the names of flags on it that have no effect.
-fn parse(
-    argv: impl IntoIterator<Item = OsString>,
-) -> Result<(Cli, Vec<&'static str>), clap::Error> {
+/// The command line, and where each value on it comes from.
+fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgMatches), clap::Error> {
     let matches = compat::accept_ignored(Cli::command()).try_get_matches_from(argv)?;
-    Ok((Cli::from_arg_matches(&matches)?, compat::ignored_on(&matches)))
+    Ok((Cli::from_arg_matches(&matches)?, matches))
 }

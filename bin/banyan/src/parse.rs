@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use banyan_node::{ColorChoice, LogFormat, Namespace, Nat};
+use banyan_node::{ColorChoice, Durability, LogFormat, Namespace, Nat};
 
 /// Longest duration taken from the command line: a year. Keeps arithmetic with clocks safe.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -55,6 +55,15 @@ pub(crate) fn nat(text: &str) -> Result<Nat, String> {
             .and_then(|ip| ip.parse::<IpAddr>().ok())
             .map(Nat::External)
             .ok_or_else(|| format!("{text:?}: write any, none or extip:IP")),
+    }
+}
+
+/// `--durability`.
+pub(crate) fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "process" => Ok(Durability::Process),
+        "power" => Ok(Durability::Power),
+        _ => Err("write process or power".to_owned()),
     }
 }
 

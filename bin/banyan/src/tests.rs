@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use banyan_node::{ChainChoice, DataDir, LogFormat, LogLevel, Namespace, Nat, NodeConfig, NodeKey};
+use banyan_node::{
+    ChainChoice, DEV_MNEMONIC, DataDir, Durability, LogFormat, LogLevel, Namespace, Nat,
+    NodeConfig, NodeKey,
+};
 use clap::CommandFactory;
 use serde_json::Value;
 
@@ -18,7 +21,9 @@ fn command_line(words: &[&str]) -> Result<(Cli, Vec<&'static str>), clap::Error>
 fn parse_words(
     words: impl Iterator<Item = String>,
 ) -> Result<(Cli, Vec<&'static str>), clap::Error> {
-    crate::parse(std::iter::once("banyan".to_owned()).chain(words).map(OsString::from))
+    let words = std::iter::once("banyan".to_owned()).chain(words).map(OsString::from);
+    let (cli, matches) = crate::parse(words)?;
+    Ok((cli, compat::ignored_on(&matches)))
 }
 
 /// Configuration of a `node` command line.
@@ -147,6 +152,19 @@ fn namespaces_that_we_do_not_serve_are_a_warning() {
 }
 
 #[test]
+fn durability_is_of_the_process_unless_power_is_asked_for() {
+    assert_eq!(node(&["node"]).persistence.durability, Durability::Process);
+    let power = node(&["node", "--durability=power"]);
+    assert_eq!(power.persistence.durability, Durability::Power);
+    assert!(command_line(&["node", "--durability=fire"]).is_err());
+}
+
+#[test]
+fn the_proof_window_reaches_the_rpc_settings() {
+    assert_eq!(node(&["node", "--rpc.eth-proof-window=302400"]).rpc.eth_proof_window, 302_400);
+}
+
+#[test]
 fn a_dev_chain_serves_everything_without_a_secret() {
     let config = node(&["node", "--dev"]);
     assert_eq!(config.chain, ChainChoice::Dev);
@@ -182,6 +200,103 @@ fn verbosity_may_stand_anywhere() {
     let logging = config::logging(&cli.log, false);
     assert_eq!(logging.format, LogFormat::Json);
     assert!(logging.file.is_none());
+}
+
+#[test]
+fn the_same_phrase_is_the_same_chain_and_another_one_is_not() {
+    let chain = |words: &[&str]| node(&[&["node", "--dev"], words].concat()).chain;
+    assert_eq!(chain(&["--dev.mnemonic", DEV_MNEMONIC]), ChainChoice::Dev);
+    let phrase = "abandon ".repeat(11) + "about";
+    assert_eq!(chain(&["--dev.mnemonic", &phrase]), ChainChoice::DevFunded(phrase.clone()));
+    let (cli, _) = command_line(&["node", "--chain=/g.json", "--dev.mnemonic", &phrase]).unwrap();
+    let Command::Node(args) = &cli.command else { panic!("not `node`") };
+    let (config, warnings) = config::node(args);
+    assert!(matches!(config.chain, ChainChoice::File(_)));
+    assert!(warnings[0].contains("--dev.mnemonic"), "{warnings:?}");
+}
+
+#[test]
+fn limits_and_fees_reach_the_settings() {
+    let words = [
+        "node",
+        "--http",
+        "--http.vhosts=localhost,node.example",
+        "--rpc.max-request-size=1",
+        "--rpc.max-response-size=2",
+        "--rpc.max-connections=3",
+        "--rpc.max-subscriptions-per-connection=4",
+        "--rpc.batch-request-limit=5",
+        "--rpc.max-blocking-io-requests=6",
+        "--rpc.evmtimeout=7s",
+        "--rpc.gascap=0",
+        "--gpo.blocks=8",
+        "--gpo.percentile=9",
+        "--gpo.maxprice=10",
+        "--gpo.ignoreprice=11",
+    ];
+    let config = node(&words);
+    let http = config.http.unwrap();
+    assert_eq!(http.hosts, ["localhost", "node.example"]);
+    let limits = http.limits;
+    assert_eq!((limits.max_request_bytes, limits.max_response_bytes), (1 << 20, 2 << 20));
+    assert_eq!((limits.max_connections, limits.max_subscriptions, limits.max_batch), (3, 4, 5));
+    let rpc = config.rpc;
+    assert_eq!((rpc.max_heavy_reads, rpc.call_timeout), (6, Duration::from_secs(7)));
+    assert_eq!(rpc.gas_cap, u64::MAX / 2, "no limit");
+    assert_eq!((rpc.fee_blocks, rpc.fee_percentile), (8, 9));
+    assert_eq!((rpc.max_suggested_priority_fee, rpc.ignored_priority_fee), (10, 11));
+    assert!(command_line(&["node", "--gpo.percentile=101"]).is_err());
+}
+
+#[test]
+fn who_asks_for_pruning_is_told_that_nothing_is_pruned() {
+    let (_, ignored) =
+        command_line(&["node", "--full", "--prune.bodies.before=5", "--jit"]).unwrap();
+    let warnings: Vec<_> = ignored.iter().map(|flag| compat::warning(flag)).collect();
+    assert_eq!(warnings[0], "--full: pruning is not there yet, all history is kept");
+    assert!(warnings.iter().any(|text| text.starts_with("--prune.bodies.before: pruning")));
+    assert!(warnings.contains(&"--jit has no effect here".to_owned()), "{warnings:?}");
+}
+
+#[test]
+fn help_is_grouped_as_people_search_it() {
+    let mut command = Cli::command();
+    let help = command.find_subcommand_mut("node").unwrap().render_long_help().to_string();
+    let groups: Vec<_> = help
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .map(|line| line.trim_end_matches(':'))
+        .collect();
+    let expected = [
+        "Chain and data",
+        "HTTP/WS RPC",
+        "Engine API",
+        "RPC limits",
+        "Gas price oracle",
+        "Pool",
+        "Building",
+        "Rollup",
+        "Metrics",
+        "Dev",
+        "Network",
+        "Debug",
+    ];
+    assert_eq!(
+        groups.iter().filter(|group| **group != "Options").collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>(),
+        "{help}"
+    );
+}
+
+#[test]
+fn config_prints_what_is_in_effect_and_says_what_is_default() {
+    let words = ["banyan", "config", "--http", "--http.port=1", "--http.port=2", "--jit"];
+    let (_, matches) = crate::parse(words.map(OsString::from)).unwrap();
+    let text = compat::settings(&compat::accept_ignored(Cli::command()), &matches);
+    let lines: Vec<_> = text.lines().collect();
+    for line in ["# HTTP/WS RPC", "--http=true", "--http.port=2", "--ws.port=8546    # default"] {
+        assert!(lines.contains(&line), "{line}: {text}");
+    }
 }
 
 #[test]

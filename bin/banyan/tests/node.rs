@@ -2,15 +2,16 @@
 
 mod common;
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeSet, fs, thread, time::Duration};
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use banyan_primitives::{
     Address, Encodable2718, Signature, Transaction, TxKind, U256, alloy_primitives::hex, b256,
 };
-use common::{Node, complaint, get, repository, run, wait};
+use common::{Node, complaint, get, post, repository, run, subscriber, wait};
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// A clean stop takes well under two seconds; on a machine that is busy with other work, more.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -58,16 +59,16 @@ fn op_devstack_finds_the_lines_it_waits_for_and_a_clean_end() {
         "--port=0",
         "--txpool.nolocals",
         "--metrics=127.0.0.1:0",
+        "--full",
         "-vvvv",
         "--color=never",
     ]);
+    node.wait_for("--full: pruning is not there yet");
     for message in ["RPC HTTP server started", "RPC WS server started", "RPC auth server started"] {
         let url = node.wait_for(message)["url"].as_str().unwrap().to_owned();
         assert!(url.starts_with("127.0.0.1:") && !url.ends_with(":0"), "{message}: {url}");
     }
-    let line =
-        node.wait_for("Starting metrics endpoint at ")["message"].as_str().unwrap().to_owned();
-    let metrics = line.rsplit(' ').next().unwrap();
+    let metrics = &node.metrics();
     assert!(get(metrics, "/metrics").contains("banyan_info{"));
     assert_eq!(get(metrics, "/healthz"), "ok\n");
     let status: Value = serde_json::from_str(&get(metrics, "/status")).unwrap();
@@ -81,6 +82,81 @@ fn op_devstack_finds_the_lines_it_waits_for_and_a_clean_end() {
 
     let (status, elapsed) = node.stop("-INT");
     assert!(status.success() && elapsed < STOP_LIMIT, "{status} after {elapsed:?}");
+}
+
+/// A dev chain (a build job is always under way) with a subscriber and a call that never ends.
+fn busy_node() -> (Node, TempDir) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let node = Node::start(&[
+        "--dev",
+        "--dev.block-time=200ms",
+        "--rpc.evmtimeout=0",
+        "--rpc.gascap=0",
+        "--metrics=127.0.0.1:0",
+        &format!("--datadir={}", dir.path().display()),
+    ]);
+    let (http, ws) = (node.addr("HTTP"), node.addr("WS"));
+    thread::spawn(move || {
+        // Stays open until the node closes it.
+        let mut stream = subscriber(&ws);
+        std::io::copy(&mut stream, &mut std::io::sink())
+    });
+    thread::spawn(move || {
+        let to = Address::repeat_byte(0x55);
+        let call = json!([{ "to": to }, "latest", { to.to_string(): { "code": "0x5b600056" } }]);
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_call", "params": call });
+        post(&http, &request.to_string())
+    });
+    let metrics = node.metrics();
+    wait("the call", || {
+        get(&metrics, "/metrics").contains("banyan_rpc_requests_in_flight 1").then_some(())
+    });
+    (node, dir)
+}
+
+#[test]
+fn a_signal_ends_a_busy_node_cleanly() {
+    for signal in ["-TERM", "-INT"] {
+        let (node, _dir) = busy_node();
+        let (status, elapsed) = node.stop(signal);
+        assert!(status.success() && elapsed < STOP_LIMIT, "{status} after {elapsed:?}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let (node, _dir) = busy_node();
+    assert!(node.signal("-TERM"));
+    node.wait_for("stopping");
+    // If it has ended by now, that is as good.
+    node.signal("-INT");
+    let status = node.wait();
+    assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+}
+
+#[test]
+fn every_series_is_in_the_table_for_operators() {
+    let dir = tempfile::tempdir().unwrap();
+    let datadir = format!("--datadir={}", dir.path().display());
+    let node = Node::start(&["--dev", "--dev.block-time=200ms", "--metrics=:0", &datadir]);
+    node.wait_for("block");
+    let metrics = node.metrics();
+    let page = wait("the first blocks", || {
+        let page = get(&metrics, "/metrics");
+        page.contains("banyan_block_persist_seconds_count").then_some(page)
+    });
+    let names: BTreeSet<_> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let table = fs::read_to_string(repository("docs/metrics.md")).unwrap();
+    for name in &names {
+        assert!(table.contains(&format!("`{name}")), "{name} is not in docs/metrics.md");
+    }
+    // The dev chain's own blocks were executed when they were built.
+    for phase in ["decode", "recover", "insert", "persist"] {
+        let name = format!("banyan_block_{phase}_seconds");
+        assert!(names.contains(name.as_str()), "{name}: {names:?}");
+    }
+    assert!(page.contains("banyan_rpc_request_seconds_count{method=\"eth_call\"}"), "{page}");
 }
 
 #[test]
@@ -125,8 +201,11 @@ fn init_may_be_repeated_but_not_with_another_genesis() {
     genesis["timestamp"] = json!("0x1");
     let other = dir.path().join("other.json");
     fs::write(&other, genesis.to_string()).unwrap();
+    let file = dir.path().join("data/db/mdbx.dat");
+    let before = fs::read(&file).unwrap();
     let output = run(&["init", "--datadir", &data, "--chain", &other.display().to_string()]);
     let complaint = complaint(&output);
+    assert!(fs::read(&file).unwrap() == before, "the database was written to");
     assert!(!output.status.success());
     assert!(complaint.contains("genesis") && complaint.contains("data directory"), "{complaint}");
     let again = run(&["init", "--datadir", &data, "--chain", "dev"]);

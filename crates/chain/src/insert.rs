@@ -49,7 +49,9 @@ impl Chain {
         };
         match verdict {
             Ok(executed) => {
+                let started = Instant::now();
                 self.put_on_tree(executed);
+                metrics::histogram!("banyan_block_insert_seconds").record(started.elapsed());
                 Ok(PayloadStatus::Valid(hash))
             }
             Err(error) => Ok(self.reject(&block, &parent, &error)),

@@ -34,7 +34,7 @@ pub struct NodeConfig {
     pub builder: BuilderConfig,
     /// Transaction pool.
     pub pool: PoolConfig,
-    /// When blocks are written to the database.
+    /// When blocks are written to the database, and what an acknowledged one survives.
     pub persistence: ChainConfig,
     /// Make blocks ourselves; `None`: a consensus client does.
     pub dev: Option<DevConfig>,
@@ -65,6 +65,8 @@ pub struct Client {
 pub enum ChainChoice {
     /// The built-in development chain.
     Dev,
+    /// The same, with the accounts of this phrase funded instead of the known ones.
+    DevFunded(String),
     /// A genesis file in geth or op-geth form.
     File(PathBuf),
 }
@@ -87,6 +89,8 @@ pub struct PublicSettings {
     pub api: Vec<Namespace>,
     /// Origins that browsers may call from; `*` for any.
     pub origins: Vec<String>,
+    /// Host names answered to over HTTP besides IP addresses; `*` for any.
+    pub hosts: Vec<String>,
     /// Limits.
     pub limits: ServerLimits,
 }

@@ -60,7 +60,7 @@ impl DataPaths {
 
 fn chain_name(store: &StoreConfig, spec: &ChainSpec) -> String {
     match store.chain {
-        ChainChoice::Dev => "dev".to_owned(),
+        ChainChoice::Dev | ChainChoice::DevFunded(_) => "dev".to_owned(),
         ChainChoice::File(_) => spec.chain_id.to_string(),
     }
 }

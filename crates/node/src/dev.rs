@@ -14,8 +14,10 @@ use crate::{
     status::unix_seconds,
 };
 
-/// Private keys of the accounts that the dev chain's genesis funds: the first ten of the mnemonic
-/// `test test test test test test test test test test test junk`. Known to everybody.
+/// The phrase of the accounts that the dev chain's genesis funds. Known to everybody.
+pub const DEV_MNEMONIC: &str = "test test test test test test test test test test test junk";
+
+/// The first ten keys of [`DEV_MNEMONIC`].
 pub(crate) const DEV_KEYS: [B256; 10] = [
     b256!("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"),
     b256!("0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"),

@@ -1,11 +1,16 @@
-//! Follows the head: keeps the pool up to date and writes one line per block.
+//! Follows the head: keeps the pool up to date and has the blocks logged.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, time::Instant};
 
-use banyan_chain::{CanonicalChange, ChainHandle, ExecutedBlock};
+use banyan_chain::{CanonicalChange, ChainHandle};
 use banyan_primitives::{B256, StateSource};
 use banyan_txpool::{CanonicalUpdate, PoolHandle};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::timeout_at,
+};
+
+use crate::block_log::{BlockFacts, BlockLog};
 
 /// Follows until the chain stops.
 pub(crate) async fn follow(
@@ -13,10 +18,17 @@ pub(crate) async fn follow(
     pool: PoolHandle,
     mut changes: Receiver<Arc<CanonicalChange>>,
 ) {
+    let mut log = BlockLog::new(Instant::now());
     loop {
         let chain_and_pool = (chain.clone(), pool.clone());
-        let work = match changes.recv().await {
-            Ok(change) => tokio::task::spawn_blocking(move || apply(&chain_and_pool.1, &change)),
+        let work = match next(&mut changes, &mut log).await {
+            Ok(change) => {
+                for executed in &change.included {
+                    let lines = log.add(BlockFacts::of(executed), Instant::now());
+                    lines.iter().for_each(|line| line.log());
+                }
+                tokio::task::spawn_blocking(move || apply(&chain_and_pool.1, &change))
+            }
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "head changes were missed; the pool is checked anew");
                 tokio::task::spawn_blocking(move || catch_up(&chain_and_pool.0, &chain_and_pool.1))
@@ -27,6 +39,20 @@ pub(crate) async fn follow(
             tracing::error!(%error, "following the head failed");
         }
     }
+}
+
+/// The next change. Blocks that wait to be told are told in the meantime.
+async fn next(
+    changes: &mut Receiver<Arc<CanonicalChange>>,
+    log: &mut BlockLog,
+) -> Result<Arc<CanonicalChange>, RecvError> {
+    while let Some(due) = log.due() {
+        match timeout_at(due.into(), changes.recv()).await {
+            Ok(change) => return change,
+            Err(_) => log.flush(Instant::now()).iter().for_each(|line| line.log()),
+        }
+    }
+    changes.recv().await
 }
 
 fn apply(pool: &PoolHandle, change: &CanonicalChange) {
@@ -51,7 +77,6 @@ fn apply(pool: &PoolHandle, change: &CanonicalChange) {
             reverted = change.reverted.len(), included = change.included.len(), "reorg"
         );
     }
-    change.included.iter().for_each(|executed| log_block(executed));
     update_pool(pool, &update, change.view.state());
 }
 
@@ -76,34 +101,4 @@ fn update_pool<S: StateSource, E: std::fmt::Display>(
     let status = pool.status();
     metrics::gauge!("banyan_pool_pending_transactions").set(status.pending as f64);
     metrics::gauge!("banyan_pool_queued_transactions").set(status.queued as f64);
-}
-
-fn log_block(executed: &ExecutedBlock) {
-    let elapsed = executed.timings.execute + executed.timings.root;
-    let gas = executed.output.gas_used;
-    tracing::info!(
-        number = executed.block.number(),
-        hash = %executed.block.hash(),
-        txs = executed.block.senders.len(),
-        gas,
-        mgas_per_s = format_args!("{:.1}", mgas_per_second(gas, elapsed)),
-        elapsed_ms = format_args!("{:.2}", elapsed.as_secs_f64() * 1e3),
-        "block"
-    );
-}
-
-fn mgas_per_second(gas: u64, elapsed: Duration) -> f64 {
-    let seconds = elapsed.as_secs_f64();
-    if seconds > 0.0 { gas as f64 / 1e6 / seconds } else { 0.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn speed_is_gas_by_time() {
-        assert_eq!(mgas_per_second(30_000_000, Duration::from_millis(100)), 300.0);
-        assert_eq!(mgas_per_second(1, Duration::ZERO), 0.0);
-    }
 }

@@ -6,6 +6,7 @@
 mod attributes;
 mod banner;
 mod bench;
+mod block_log;
 mod config;
 mod datadir;
 mod dev;
@@ -17,12 +18,15 @@ mod identity;
 mod l1_info;
 mod logging;
 mod metrics;
+mod mnemonic;
+mod progress;
 mod run;
 mod servers;
 mod status;
 mod store;
+mod watch;
 
-pub use banyan_chain::ChainConfig;
+pub use banyan_chain::{ChainConfig, Durability};
 pub use banyan_payload::BuilderConfig;
 pub use banyan_rpc::{Namespace, RpcConfig, ServerLimits};
 pub use banyan_txpool::PoolConfig;
@@ -33,11 +37,13 @@ pub use config::{
     AuthSettings, ChainChoice, Client, DataDir, DevConfig, Nat, NetworkConfig, NodeConfig, NodeKey,
     PublicSettings, StoreConfig,
 };
+pub use dev::DEV_MNEMONIC;
 pub use engine::EngineError;
 pub use error::NodeError;
 pub use genesis::genesis_json;
 pub use logging::{
     ColorChoice, FileLogConfig, LogConfig, LogFormat, LogLevel, init_logging, log_warning,
 };
+pub use progress::Progress;
 pub use run::run;
-pub use store::{database_path, database_stats, import, init};
+pub use store::{database_path, database_stats, database_version, import, init};

@@ -9,7 +9,7 @@ use banyan_chain::ChainHandle;
 use banyan_chainspec::{ChainSpec, Fork};
 use banyan_payload::PayloadHandle;
 use banyan_rpc::{Rpc, RpcContext};
-use banyan_storage::{Database, DatabaseOptions};
+use banyan_storage::Database;
 use banyan_txpool::{PoolHandle, load_trusted_setup};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -19,21 +19,26 @@ use tokio::{
 };
 
 use crate::{
-    ChainChoice, EngineError, NodeConfig, NodeError, StoreConfig,
+    EngineError, NodeConfig, NodeError, StoreConfig,
     banner::{Banner, log_dev_accounts},
     datadir::DataPaths,
     dev,
     engine::EngineClient,
     follow::follow,
-    genesis::load_chain,
+    genesis::{dev_keys, load_chain},
     identity::Identity,
     metrics::{Metrics, record_info},
     servers::{Servers, node_info},
     status::{self, Status},
+    store::{open_database, start_chain},
+    watch::watch_consensus_client,
 };
 
 /// Longest time for ending each group of tasks, so that all of them stay within two seconds.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Exit status after a second signal, as of a program ended by Ctrl-C.
+const EXIT_AT_ONCE: i32 = 130;
 
 /// How often it is checked whether the chain still runs.
 const CHAIN_CHECK: Duration = Duration::from_millis(500);
@@ -48,15 +53,16 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
     let paths = DataPaths::of(&store, &spec)?.create()?;
     let metrics = Metrics::install()?;
     record_info(&config.client, spec.chain_id);
-    let database = Database::open(&paths.database(), DatabaseOptions::default())?;
-    let chain = ChainHandle::start(Arc::clone(&spec), database, config.persistence.clone())?;
+    let database = open_database(&spec, &paths)?;
+    let chain = start_chain(Arc::clone(&spec), database.clone(), config.persistence.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("banyan-rpc")
         .build()
         .map_err(NodeError::Runtime)?;
     let outcome = runtime.block_on(async {
-        let mut node = Node::start(config, &spec, &paths, chain.clone(), metrics).await?;
+        let store = (database.clone(), &paths);
+        let mut node = Node::start(config, &spec, store, chain.clone(), metrics).await?;
         let outcome = node.wait().await;
         node.stop().await;
         outcome
@@ -66,6 +72,8 @@ pub fn run(config: NodeConfig) -> Result<(), NodeError> {
     let closed = chain.shutdown();
     outcome?;
     closed?;
+    // A slow read that was left behind may hold the database open.
+    database.sync()?;
     tracing::info!(elapsed_ms = started.elapsed().as_millis() as u64, "database closed");
     Ok(())
 }
@@ -92,7 +100,7 @@ impl Node {
     async fn start(
         config: NodeConfig,
         spec: &Arc<ChainSpec>,
-        paths: &DataPaths,
+        (database, paths): (Database, &DataPaths),
         chain: ChainHandle,
         metrics: Metrics,
     ) -> Result<Self, NodeError> {
@@ -125,20 +133,24 @@ impl Node {
         let servers = Servers::open(&rpc, &config, paths).await?;
 
         tokio::spawn(metrics.clone().upkeep());
+        if config.auth.is_some() && config.dev.is_none() {
+            tokio::spawn(watch_consensus_client(rpc.clone()));
+        }
         if let Some(addr) = config.metrics {
             let listener = status::bind(addr).await?;
             let addr = listener.local_addr().unwrap_or(addr);
             tracing::info!("Starting metrics endpoint at {addr}");
             let (client, endpoints) = (config.client.clone(), servers.endpoints());
             let chain = chain.clone();
-            let status = Status { client, chain, pool, metrics, endpoints, started };
+            let status = Status { client, chain, database, pool, metrics, endpoints, started };
             tokio::spawn(status::serve(listener, status));
         }
 
+        let dev_keys = dev_keys(&config.chain)?;
         let (stop, stopped) = watch::channel(false);
         let driver = config.dev.map(|dev| {
-            if config.chain == ChainChoice::Dev {
-                log_dev_accounts(spec);
+            if !dev_keys.is_empty() {
+                log_dev_accounts(spec, &dev_keys);
             }
             let engine = EngineClient::new(rpc.clone(), Arc::clone(spec));
             tokio::spawn(dev::drive(engine, chain.clone(), dev, stopped))
@@ -159,8 +171,8 @@ impl Node {
         };
         match end {
             End::Signal(name) => {
-                tracing::info!(signal = name, "stopping");
-                Ok(())
+                tracing::info!(signal = name, "stopping; once more stops at once");
+                exit_on_signal()
             }
             End::ChainStopped => {
                 tracing::error!("the chain stopped after a fault; see the lines above");
@@ -193,6 +205,30 @@ impl Node {
         self.payload.shutdown();
         self.follower.abort();
     }
+}
+
+/// From now on a signal ends the process at once, whatever is still under way: on a thread of its
+/// own, since the runtime is about to end. What was acknowledged is safe, as after a crash.
+fn exit_on_signal() -> Result<(), NodeError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(NodeError::Runtime)?;
+    let wait = async {
+        let terminate = signal(SignalKind::terminate());
+        let interrupt = signal(SignalKind::interrupt());
+        if let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("second signal: stopped at once");
+            std::process::exit(EXIT_AT_ONCE);
+        }
+    };
+    let thread = std::thread::Builder::new().name("signals".into());
+    thread.spawn(move || runtime.block_on(wait)).map_err(NodeError::Thread)?;
+    Ok(())
 }
 
 /// Loads the trusted setup ahead, lest the first blob transaction wait seconds for it.

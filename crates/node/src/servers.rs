@@ -109,6 +109,7 @@ fn http_config(settings: &PublicSettings) -> HttpConfig {
         addr: settings.addr,
         api: settings.api.clone(),
         cors_origins: settings.origins.clone(),
+        hosts: settings.hosts.clone(),
         limits: settings.limits,
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use banyan_chain::ChainHandle;
 use banyan_primitives::SealedHeader;
+use banyan_storage::Database;
 use banyan_txpool::PoolHandle;
 use serde_json::{Value, json};
 use tokio::{
@@ -38,6 +39,8 @@ pub(crate) struct Status {
     pub(crate) client: Client,
     /// The chain.
     pub(crate) chain: ChainHandle,
+    /// Its database.
+    pub(crate) database: Database,
     /// The pool.
     pub(crate) pool: PoolHandle,
     /// The recorder.
@@ -151,12 +154,32 @@ impl Status {
                 content_type: "application/json",
                 body: format!("{:#}\n", self.report()),
             },
-            _ => Response {
-                code: 200,
-                content_type: "text/plain; version=0.0.4",
-                body: self.metrics.render(),
-            },
+            _ => {
+                Response { code: 200, content_type: "text/plain; version=0.0.4", body: self.page() }
+            }
         }
+    }
+
+    /// The metrics, with what is looked up rather than counted.
+    fn page(&self) -> String {
+        let view = self.chain.view();
+        let number = |header: Option<&SealedHeader>| header.map_or(0, |header| header.number);
+        let age = unix_seconds().saturating_sub(view.head().timestamp);
+        metrics::gauge!("banyan_chain_head_number").set(view.head().number as f64);
+        metrics::gauge!("banyan_chain_head_age_seconds").set(age as f64);
+        metrics::gauge!("banyan_chain_safe_number").set(number(view.safe()) as f64);
+        metrics::gauge!("banyan_chain_finalized_number").set(number(view.finalized()) as f64);
+        let pool = self.pool.status();
+        metrics::gauge!("banyan_pool_pending_transactions").set(pool.pending as f64);
+        metrics::gauge!("banyan_pool_queued_transactions").set(pool.queued as f64);
+        match self.database.stats() {
+            Ok(stats) => {
+                metrics::gauge!("banyan_db_file_bytes").set(stats.file_bytes as f64);
+                metrics::gauge!("banyan_db_free_bytes").set(stats.free_bytes as f64);
+            }
+            Err(error) => tracing::debug!(%error, "size of the database"),
+        }
+        self.metrics.render()
     }
 
     /// Ready when the head is recent: somebody drives us, and we keep up.

@@ -5,14 +5,16 @@ use std::{
     io::BufReader,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use alloy_rlp::Decodable;
 use banyan_chain::{ChainConfig, ChainHandle, PayloadStatus};
+use banyan_chainspec::ChainSpec;
 use banyan_primitives::{Block, RecoveredBlock, SealedBlock, signer};
-use banyan_storage::{Database, DatabaseOptions};
+use banyan_storage::{Database, DatabaseOptions, OpenError, SCHEMA_VERSION};
 
-use crate::{NodeError, StoreConfig, datadir::DataPaths, genesis::load_chain};
+use crate::{NodeError, Progress, StoreConfig, datadir::DataPaths, genesis::load_chain};
 
 /// Largest encoded block taken from a file, bytes: far above what gas allows.
 const MAX_BLOCK_BYTES: u64 = 256 << 20;
@@ -23,8 +25,34 @@ const CUT_OFF: &str = "the file ends within the block";
 fn open(store: &StoreConfig) -> Result<ChainHandle, NodeError> {
     let spec = load_chain(&store.chain)?;
     let paths = DataPaths::of(store, &spec)?.create()?;
-    let database = Database::open(&paths.database(), DatabaseOptions::default())?;
-    Ok(ChainHandle::start(spec, database, ChainConfig::default())?)
+    let database = open_database(&spec, &paths)?;
+    start_chain(spec, database, ChainConfig::default())
+}
+
+/// Starts the chain. The first time genesis is written, which takes long if it is large; after a
+/// crash blocks of the journal are executed.
+pub(crate) fn start_chain(
+    spec: Arc<ChainSpec>,
+    database: Database,
+    config: ChainConfig,
+) -> Result<ChainHandle, NodeError> {
+    let genesis = match database.bound_chain()? {
+        Some(_) => None,
+        None => Some(Progress::new(format!("writing genesis: {} accounts", spec.alloc.len()), 0)),
+    };
+    let mut replay: Option<Progress> = None;
+    let chain = ChainHandle::start_with_progress(spec, database, config, &mut |done, total| {
+        replay.get_or_insert_with(|| Progress::new("executing the journal", total)).set(done);
+    })?;
+    drop((genesis, replay));
+    Ok(chain)
+}
+
+/// Opens the database of a chain; one of another chain is refused as it is.
+pub(crate) fn open_database(spec: &ChainSpec, paths: &DataPaths) -> Result<Database, NodeError> {
+    let chain = Some((spec.chain_id, spec.genesis_header.hash()));
+    let options = DatabaseOptions { chain, ..DatabaseOptions::default() };
+    Ok(Database::open(&paths.database(), options)?)
 }
 
 /// Creates the database and writes genesis; nothing happens if that was done before (`init`).
@@ -39,6 +67,20 @@ pub fn init(store: &StoreConfig) -> Result<(), NodeError> {
 pub fn database_path(store: &StoreConfig) -> Result<PathBuf, NodeError> {
     let spec = load_chain(&store.chain)?;
     Ok(DataPaths::of(store, &spec)?.database())
+}
+
+/// Version of the schema, ours and the database's, as text (`db version`).
+pub fn database_version(store: &StoreConfig) -> Result<String, NodeError> {
+    let path = database_path(store)?;
+    let found = match path.exists().then(|| Database::open(&path, DatabaseOptions::default())) {
+        None => "none: there is no database yet".to_owned(),
+        Some(Ok(_)) => SCHEMA_VERSION.to_string(),
+        Some(Err(OpenError::NewerSchema { found, .. } | OpenError::OlderSchema { found, .. })) => {
+            found.to_string()
+        }
+        Some(Err(error)) => return Err(error.into()),
+    };
+    Ok(format!("Current database version: {SCHEMA_VERSION}\nLocal database version: {found}\n"))
 }
 
 /// Sizes of the database and of its tables, as a table (`db stats`).
@@ -61,20 +103,27 @@ pub fn database_stats(store: &StoreConfig) -> Result<String, NodeError> {
 /// Imports RLP files in order and returns the head (`import`). Stops at the first block that
 /// breaks a rule; what came before it stays.
 pub fn import(store: &StoreConfig, files: &[PathBuf]) -> Result<u64, NodeError> {
+    let sizes = files.iter().map(|path| {
+        path.metadata().map(|file| file.len()).map_err(NodeError::file("cannot open", path))
+    });
+    let bytes = sizes.sum::<Result<u64, _>>()?;
     let chain = open(store)?;
-    let outcome = files.iter().try_for_each(|path| import_file(&chain, path));
+    let progress = Progress::bytes("importing blocks", bytes);
+    let outcome = files.iter().try_for_each(|path| import_file(&chain, path, &progress));
+    progress.finish();
     let head = chain.view().head().number;
     // The valid blocks are kept even if a later one was refused.
     chain.shutdown()?;
     outcome.map(|()| head)
 }
 
-fn import_file(chain: &ChainHandle, path: &Path) -> Result<(), NodeError> {
+fn import_file(chain: &ChainHandle, path: &Path, progress: &Progress) -> Result<(), NodeError> {
     let file = File::open(path).map_err(NodeError::file("cannot open", path))?;
     let mut reader = BufReader::new(file);
     for index in 0.. {
         let refuse = |reason: String| NodeError::Import { path: path.to_path_buf(), index, reason };
         let Some(bytes) = next_item(&mut reader).map_err(refuse)? else { break };
+        progress.add(bytes.len() as u64);
         let block = decode(&bytes).map_err(refuse)?;
         let number = block.number();
         if number == 0 {
@@ -88,9 +137,6 @@ fn import_file(chain: &ChainHandle, path: &Path) -> Result<(), NodeError> {
             PayloadStatus::Syncing | PayloadStatus::Accepted => {
                 return Err(refuse(format!("number {number}: its parent is not known")));
             }
-        }
-        if number % 1000 == 0 {
-            tracing::info!(number, "importing");
         }
     }
     Ok(())

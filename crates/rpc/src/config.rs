@@ -17,10 +17,19 @@ pub struct RpcConfig {
     pub max_logs: usize,
     /// Blocks looked at for `eth_maxPriorityFeePerGas`.
     pub fee_blocks: u64,
+    /// Part of the tips seen that a suggestion beats, percent (`--gpo.percentile`).
+    pub fee_percentile: u8,
+    /// Highest priority fee ever suggested, wei (`--gpo.maxprice`).
+    pub max_suggested_priority_fee: u128,
+    /// Tips below this are not looked at, wei (`--gpo.ignoreprice`).
+    pub ignored_priority_fee: u128,
     /// Lowest priority fee ever suggested, wei (`--min-suggested-priority-fee`).
     pub min_suggested_priority_fee: u128,
     /// Network id (`net_version`); the chain id if `None`.
     pub network_id: Option<u64>,
+    /// Blocks behind the head for which `eth_getProof` must answer (`--rpc.eth-proof-window`): a
+    /// lower bound.
+    pub eth_proof_window: u64,
 }
 
 impl Default for RpcConfig {
@@ -32,8 +41,12 @@ impl Default for RpcConfig {
             max_logs_blocks: 100_000,
             max_logs: 20_000,
             fee_blocks: 20,
+            fee_percentile: 60,
+            max_suggested_priority_fee: 500_000_000_000,
+            ignored_priority_fee: 2,
             min_suggested_priority_fee: 1_000_000,
             network_id: None,
+            eth_proof_window: 0,
         }
     }
 }
@@ -72,6 +85,8 @@ pub struct HttpConfig {
     pub api: Vec<Namespace>,
     /// Origins that browsers may call from; `*` for all; empty for none.
     pub cors_origins: Vec<String>,
+    /// Host names (`Host` header) answered to besides IP addresses; `*` or empty for all.
+    pub hosts: Vec<String>,
     /// Limits.
     pub limits: ServerLimits,
 }

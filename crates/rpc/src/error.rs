@@ -13,6 +13,10 @@ use jsonrpsee::types::ErrorObjectOwned;
 pub(crate) mod code {
     /// EVM revert (geth).
     pub(crate) const REVERT: i32 = 3;
+    /// An answer above the limit of its port (geth).
+    pub(crate) const RESPONSE_TOO_LARGE: i32 = -32003;
+    /// Not a request that can be answered, e.g. a batch above the limit (geth).
+    pub(crate) const INVALID_REQUEST: i32 = -32600;
     /// Any other failure of the request (geth).
     pub(crate) const SERVER: i32 = -32000;
     /// Parameters missing, malformed or of the wrong structure.

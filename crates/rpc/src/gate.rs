@@ -1,12 +1,13 @@
-//! What stands before the JSON-RPC server on every port: token check, WebSocket origins, CORS, an
-//! answer for health checks.
+//! What stands before the JSON-RPC server on every port: allowed hosts, token check, WebSocket
+//! origins, CORS, the size of requests, an answer for health checks.
 
 use std::{
     future::Future,
+    net::IpAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -19,6 +20,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{JwtSecret, ServeError, jwt::TokenError};
 
+/// Refused tokens are logged at most this often.
+const WARNING_PERIOD: Duration = Duration::from_secs(10);
+
 /// What a port demands of a request before JSON-RPC sees it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate {
@@ -26,6 +30,12 @@ pub(crate) struct Gate {
     pub(crate) secret: Option<Arc<JwtSecret>>,
     /// Browser origins that may open a WebSocket.
     pub(crate) ws_origins: Arc<[String]>,
+    /// Host names answered to over HTTP; empty or `*`: all.
+    pub(crate) hosts: Arc<[String]>,
+    /// Largest body, bytes.
+    pub(crate) max_request_bytes: u32,
+    /// Keeps a client with a wrong secret from filling the log.
+    pub(crate) refused: Arc<Throttle>,
 }
 
 impl Gate {
@@ -34,11 +44,26 @@ impl Gate {
         if let Some(secret) = &self.secret
             && let Err(error) = check_token(secret, request.headers(), unix_now())
         {
+            if let Some(unlogged) = self.refused.admit(Instant::now()) {
+                tracing::warn!(
+                    target: "rpc", %error, unlogged,
+                    "Engine API call refused: do both sides use the same JWT secret and time?"
+                );
+            }
             return Some(plain(StatusCode::UNAUTHORIZED, error.to_string()));
         }
         if ws::is_upgrade_request(request) {
             let allowed = origin_allowed(&self.ws_origins, request.headers());
             return (!allowed).then(|| plain(StatusCode::FORBIDDEN, "origin not allowed".into()));
+        }
+        if !host_allowed(&self.hosts, request.headers()) {
+            return Some(plain(StatusCode::FORBIDDEN, "invalid host specified".into()));
+        }
+        if let Some(length) = content_length(request.headers())
+            && length > self.max_request_bytes.into()
+        {
+            let text = format!("content length too large ({length}>{})", self.max_request_bytes);
+            return Some(plain(StatusCode::PAYLOAD_TOO_LARGE, text));
         }
         // Load balancers ask with an empty GET whether anybody is there, as with geth.
         (request.method() == Method::GET).then(|| plain(StatusCode::OK, String::new()))
@@ -63,6 +88,41 @@ fn check_token(secret: &JwtSecret, headers: &HeaderMap, now: u64) -> Result<(), 
 fn origin_allowed(allowed: &[String], headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     allowed.iter().any(|entry| entry == "*" || entry.as_bytes() == origin.as_bytes())
+}
+
+/// A page of a foreign name that resolves to us (DNS rebinding) is refused; whoever uses an
+/// address, or sends no `Host`, is no page.
+fn host_allowed(allowed: &[String], headers: &HeaderMap) -> bool {
+    if allowed.is_empty() || allowed.iter().any(|entry| entry == "*") {
+        return true;
+    }
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Ok(authority) = http::uri::Authority::try_from(host.as_bytes()) else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok()
+        || allowed.iter().any(|entry| entry.eq_ignore_ascii_case(name))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Lets one warning through per [`WARNING_PERIOD`], and counts the others.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle(Mutex<(Option<Instant>, u64)>);
+
+impl Throttle {
+    /// `Some` if the event at `now` should be logged, with the number of those that were not.
+    fn admit(&self, now: Instant) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0.is_some_and(|last| now.duration_since(last) < WARNING_PERIOD) {
+            state.1 += 1;
+            return None;
+        }
+        state.0 = Some(now);
+        Some(std::mem::take(&mut state.1))
+    }
 }
 
 fn plain(status: StatusCode, text: String) -> HttpResponse {
@@ -152,6 +212,33 @@ mod tests {
         assert_eq!(check(&format!("Basic {token}")), Err(TokenError::Missing));
         assert_eq!(check("Bearer x"), Err(TokenError::Invalid));
         assert_eq!(check_token(&secret, &HeaderMap::new(), NOW), Err(TokenError::Missing));
+    }
+
+    #[test]
+    fn only_listed_hosts_and_addresses_are_answered() {
+        let allowed = ["localhost".to_owned(), "node.example".to_owned()];
+        let check = |host: &str| host_allowed(&allowed, &with(header::HOST, host));
+        for host in ["localhost", "LOCALHOST:8545", "node.example:1", "127.0.0.1:8545", "[::1]:80"]
+        {
+            assert!(check(host), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example:8545", "", "a b"] {
+            assert!(!check(host), "{host}");
+        }
+        assert!(host_allowed(&allowed, &HeaderMap::new()));
+        assert!(host_allowed(&[], &with(header::HOST, "evil.example")), "no list, no limit");
+        assert!(host_allowed(&["*".to_owned()], &with(header::HOST, "evil.example")));
+    }
+
+    #[test]
+    fn refusals_are_logged_once_in_a_while_with_their_number() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        assert_eq!(throttle.admit(start), Some(0));
+        for second in 1..10 {
+            assert_eq!(throttle.admit(start + Duration::from_secs(second)), None);
+        }
+        assert_eq!(throttle.admit(start + WARNING_PERIOD), Some(9));
+        assert_eq!(throttle.admit(start + WARNING_PERIOD * 2), Some(0));
     }
 
     #[test]

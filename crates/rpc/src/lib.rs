@@ -13,6 +13,7 @@ mod eth;
 mod gate;
 mod json;
 mod jwt;
+mod meter;
 mod methods;
 mod miner;
 mod namespace;

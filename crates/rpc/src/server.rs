@@ -2,7 +2,7 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use banyan_chain::ChainHandle;
@@ -11,7 +11,10 @@ use banyan_txpool::PoolHandle;
 use jsonrpsee::{
     Methods,
     core::traits::IdProvider,
-    server::{BatchRequestConfig, PingConfig, RandomIntegerIdProvider, Server, ServerConfig},
+    server::{
+        BatchRequestConfig, PingConfig, RandomIntegerIdProvider, Server, ServerConfig,
+        middleware::rpc::RpcServiceBuilder,
+    },
     types::SubscriptionId,
 };
 use tower::ServiceBuilder;
@@ -19,6 +22,7 @@ use tower::ServiceBuilder;
 use crate::{
     AuthConfig, HttpConfig, Namespace, NodeInfo, RpcConfig, ServerLimits, WsConfig, engine,
     gate::{Gate, cors},
+    meter::{Meter, Pulse},
     methods,
     shared::Shared,
 };
@@ -85,12 +89,13 @@ impl ServerHandle {
 pub struct Rpc {
     shared: Shared,
     local: Arc<OnceLock<Methods>>,
+    pulse: Pulse,
 }
 
 impl Rpc {
     /// Sets up the methods, and becomes the pool's listener.
     pub fn new(context: RpcContext) -> Self {
-        Self { shared: Shared::new(context), local: Arc::default() }
+        Self { shared: Shared::new(context), local: Arc::default(), pulse: Pulse::default() }
     }
 
     /// Opens a public HTTP port.
@@ -100,7 +105,8 @@ impl Rpc {
             transport: Transport::Http,
             limits: config.limits,
             cors_origins: config.cors_origins,
-            gate: Gate::default(),
+            gate: Gate { hosts: config.hosts.into(), ..Gate::default() },
+            pulse: Pulse::default(),
         };
         port.open(methods::public(self.shared.clone(), &config.api)).await
     }
@@ -112,7 +118,8 @@ impl Rpc {
             transport: Transport::Ws,
             limits: config.limits,
             cors_origins: Vec::new(),
-            gate: Gate { secret: None, ws_origins: config.origins.into() },
+            gate: Gate { ws_origins: config.origins.into(), ..Gate::default() },
+            pulse: Pulse::default(),
         };
         port.open(methods::public(self.shared.clone(), &config.api)).await
     }
@@ -130,7 +137,12 @@ impl Rpc {
             transport: Transport::Both,
             limits: http.limits,
             cors_origins: http.cors_origins,
-            gate: Gate { secret: None, ws_origins: ws.origins.into() },
+            gate: Gate {
+                ws_origins: ws.origins.into(),
+                hosts: http.hosts.into(),
+                ..Gate::default()
+            },
+            pulse: Pulse::default(),
         };
         port.open(methods::public(self.shared.clone(), &api)).await
     }
@@ -147,7 +159,9 @@ impl Rpc {
             gate: Gate {
                 secret: Some(Arc::new(config.secret)),
                 ws_origins: Arc::new(["*".to_owned()]),
+                ..Gate::default()
             },
+            pulse: self.pulse.clone(),
         };
         port.open(self.auth_methods()).await
     }
@@ -166,6 +180,11 @@ impl Rpc {
             })
             .to_string(),
         }
+    }
+
+    /// When a consensus client last moved the head through the Engine API port.
+    pub fn last_forkchoice(&self) -> Option<Instant> {
+        self.pulse.last()
     }
 
     fn auth_methods(&self) -> Methods {
@@ -192,6 +211,7 @@ struct Port {
     limits: ServerLimits,
     cors_origins: Vec<String>,
     gate: Gate,
+    pulse: Pulse,
 }
 
 impl Port {
@@ -201,7 +221,8 @@ impl Port {
             .max_response_body_size(self.limits.max_response_bytes)
             .max_connections(self.limits.max_connections)
             .max_subscriptions_per_connection(self.limits.max_subscriptions)
-            .set_batch_request_config(BatchRequestConfig::Limit(self.limits.max_batch))
+            // The meter keeps the limit: it answers as geth does.
+            .set_batch_request_config(BatchRequestConfig::Unlimited)
             .enable_ws_ping(PingConfig::default())
             .set_id_provider(HexIds);
         let config = match self.transport {
@@ -209,12 +230,16 @@ impl Port {
             Transport::Ws => config.ws_only(),
             Transport::Both => config,
         };
-        let middleware =
-            ServiceBuilder::new().option_layer(cors(&self.cors_origins)?).layer(self.gate);
+        let methods = methods.into();
+        let (max_batch, max_response) = (self.limits.max_batch, self.limits.max_response_bytes);
+        let meter = Meter::new(&methods, max_batch, max_response, self.pulse);
+        let gate = Gate { max_request_bytes: self.limits.max_request_bytes, ..self.gate };
+        let middleware = ServiceBuilder::new().option_layer(cors(&self.cors_origins)?).layer(gate);
         let failed = |source| ServeError::Bind { addr: self.addr, source };
         let server = Server::builder()
             .set_config(config.build())
             .set_http_middleware(middleware)
+            .set_rpc_middleware(RpcServiceBuilder::new().layer(meter))
             .build(self.addr)
             .await
             .map_err(failed)?;

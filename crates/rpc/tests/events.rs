@@ -136,6 +136,7 @@ async fn a_public_port_serves_its_families_and_no_others() {
         addr,
         api: vec![Namespace::Net, Namespace::Miner, Namespace::Admin],
         cors_origins: Vec::new(),
+        hosts: Vec::new(),
         limits,
     };
     let ws = WsConfig {

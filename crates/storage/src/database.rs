@@ -9,12 +9,7 @@ use banyan_primitives::B256;
 
 use crate::{
     BlockRead, DatabaseOptions, Journal, OpenError, Read, ReadTxn, StorageError, Table, WriteTxn,
-    codec::{damaged, decode_hash},
-    env::Env,
-    journal::JournalOptions,
-    lock::DirectoryLock,
-    open,
-    tables::META_CHAIN,
+    env::Env, journal::JournalOptions, lock::DirectoryLock, open, tables::META_CHAIN,
 };
 
 /// An open database; cheap to clone, safe to share. Closed, and flushed to disk, when the last
@@ -77,13 +72,7 @@ impl Database {
     pub fn bind(&self, chain_id: u64, genesis_hash: B256) -> Result<(), OpenError> {
         let path = self.shared.path.clone();
         match self.bound_chain() {
-            Ok(Some((found_chain, found_genesis))) => {
-                if (found_chain, found_genesis) == (chain_id, genesis_hash) {
-                    return Ok(());
-                }
-                let (chain, genesis) = (chain_id, genesis_hash);
-                Err(OpenError::OtherChain { path, found_chain, found_genesis, chain, genesis })
-            }
+            Ok(Some(found)) => open::check_chain(&path, found, (chain_id, genesis_hash)),
             Ok(None) => self
                 .write_chain(chain_id, genesis_hash)
                 .map_err(|source| OpenError::Storage { path, source }),
@@ -93,16 +82,13 @@ impl Database {
 
     /// Chain id and genesis hash this database is tied to.
     pub fn bound_chain(&self) -> Result<Option<(u64, B256)>, StorageError> {
-        let Some(bytes) = self.read()?.get(Table::Meta, META_CHAIN)? else { return Ok(None) };
-        let (id, hash) =
-            bytes.split_first_chunk::<8>().ok_or_else(|| damaged("chain id", &bytes))?;
-        Ok(Some((u64::from_be_bytes(*id), decode_hash(hash)?)))
+        let bytes = self.read()?.get(Table::Meta, META_CHAIN)?;
+        bytes.map(|bytes| open::decode_chain(&bytes)).transpose()
     }
 
     fn write_chain(&self, chain_id: u64, genesis_hash: B256) -> Result<(), StorageError> {
         let txn = self.write()?;
-        let value = [&chain_id.to_be_bytes(), genesis_hash.as_slice()].concat();
-        txn.put(Table::Meta, META_CHAIN, &value)?;
+        txn.put(Table::Meta, META_CHAIN, &open::encode_chain((chain_id, genesis_hash)))?;
         txn.commit()?;
         self.sync()
     }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use banyan_primitives::B256;
 use libmdbx::NoWriteMap;
 
 use crate::{StorageError, Table, lock::DirectoryLock, txn::Reader};
@@ -43,6 +44,9 @@ pub struct DatabaseOptions {
     pub sync_period: Duration,
     /// Size of the journal's first segment, bytes; later ones are up to 16 times as large.
     pub journal_segment: u64,
+    /// Chain id and genesis hash: a database of another chain is refused before anything is
+    /// written to it.
+    pub chain: Option<(u64, B256)>,
 }
 
 impl Default for DatabaseOptions {
@@ -55,6 +59,7 @@ impl Default for DatabaseOptions {
             sync_bytes: 64 << 20,
             sync_period: Duration::from_secs(2),
             journal_segment: 1 << 20,
+            chain: None,
         }
     }
 }

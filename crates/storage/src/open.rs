@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use banyan_primitives::B256;
 use libmdbx::{Mode, ReadWriteOptions, SyncMode, TableFlags, WriteFlags};
 
 use crate::{
     DatabaseOptions, OpenError, SCHEMA_VERSION, StorageError, Table,
-    codec::damaged,
+    codec::{damaged, decode_hash},
     env::{EnvCell, Handles, Mdbx},
     header,
-    tables::META_SCHEMA,
+    tables::{META_CHAIN, META_SCHEMA},
 };
 
 const DATA_FILE: &str = "mdbx.dat";
@@ -69,15 +70,65 @@ fn inspect(directory: &Path, file: &Path, options: &DatabaseOptions) -> Result<(
         return Err(OpenError::Damaged { path: file.to_owned(), what });
     }
     match Mdbx::open_with_options(directory, base_options(Mode::ReadOnly)) {
-        Ok(mdbx) => check_owner(&mdbx, file),
+        Ok(mdbx) => check_contents(&mdbx, directory, file, options.chain),
         // After a crash MDBX has to write its header once before it can be read.
         Err(libmdbx::Error::WannaRecovery) => {
             let mdbx = Mdbx::open_with_options(directory, base_options(writable(options)))
                 .map_err(|error| open_error(file, error))?;
-            check_owner(&mdbx, file)
+            check_contents(&mdbx, directory, file, options.chain)
         }
         Err(error) => Err(open_error(file, error)),
     }
+}
+
+/// Schema first: only then it is known where the chain stands.
+fn check_contents(
+    mdbx: &Mdbx,
+    directory: &Path,
+    file: &Path,
+    chain: Option<Chain>,
+) -> Result<(), OpenError> {
+    check_owner(mdbx, file)?;
+    let Some(wanted) = chain else { return Ok(()) };
+    let found = stored_chain(mdbx)
+        .map_err(|source| OpenError::Storage { path: directory.to_owned(), source })?;
+    found.map_or(Ok(()), |found| check_chain(directory, found, wanted))
+}
+
+/// Chain id and genesis hash.
+pub(crate) type Chain = (u64, B256);
+
+/// A database of one chain is never used for another.
+pub(crate) fn check_chain(directory: &Path, found: Chain, wanted: Chain) -> Result<(), OpenError> {
+    if found == wanted {
+        return Ok(());
+    }
+    let ((found_chain, found_genesis), (chain, genesis)) = (found, wanted);
+    let path = directory.to_owned();
+    Err(OpenError::OtherChain { path, found_chain, found_genesis, chain, genesis })
+}
+
+/// Reads what [`encode_chain`] wrote.
+pub(crate) fn decode_chain(bytes: &[u8]) -> Result<Chain, StorageError> {
+    let (id, hash) = bytes.split_first_chunk::<8>().ok_or_else(|| damaged("chain id", bytes))?;
+    Ok((u64::from_be_bytes(*id), decode_hash(hash)?))
+}
+
+/// The chain as the meta table holds it.
+pub(crate) fn encode_chain((id, genesis): Chain) -> Vec<u8> {
+    [&id.to_be_bytes(), genesis.as_slice()].concat()
+}
+
+/// The chain of a database that is ours; `None` before its genesis was written.
+fn stored_chain(mdbx: &Mdbx) -> Result<Option<Chain>, StorageError> {
+    let txn = mdbx.begin_ro_txn()?;
+    let meta = match txn.open_table(Some(Table::Meta.name())) {
+        Ok(meta) => meta,
+        Err(libmdbx::Error::NotFound) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let bytes = txn.get::<Vec<u8>>(&meta, META_CHAIN)?;
+    bytes.map(|bytes| decode_chain(&bytes)).transpose()
 }
 
 /// The file must carry our schema version, or be an MDBX file with nothing in it (a first start

@@ -6,7 +6,7 @@ mod common;
 use std::{fs, path::Path, process::Command};
 
 use banyan_primitives::B256;
-use banyan_storage::{Database, OpenError, Read, SCHEMA_VERSION, Table};
+use banyan_storage::{Database, DatabaseOptions, OpenError, Read, SCHEMA_VERSION, Table};
 use common::{open, options};
 use libmdbx::{NoWriteMap, TableFlags, WriteFlags};
 
@@ -58,6 +58,28 @@ fn a_database_opens_again_for_its_chain_only() {
     assert_eq!(common::dump(&db), before);
     let codes = db.read().unwrap().get(Table::Codes, &1999u32.to_be_bytes()).unwrap();
     assert_eq!(codes, Some(vec![7; 500]));
+}
+
+#[test]
+fn a_database_of_another_chain_is_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    create(dir.path());
+    let data = dir.path().join("mdbx.dat");
+    let before = fs::read(&data).unwrap();
+    for chain in [(10, GENESIS), (901, B256::repeat_byte(0x22))] {
+        let wanted = DatabaseOptions { chain: Some(chain), ..options() };
+        let error = Database::open(dir.path(), wanted).unwrap_err();
+        assert!(matches!(error, OpenError::OtherChain { .. }), "{error}");
+        assert!(fs::read(&data).unwrap() == before, "the data file was changed: {error}");
+    }
+    let own = DatabaseOptions { chain: Some((901, GENESIS)), ..options() };
+    assert_eq!(
+        Database::open(dir.path(), own).unwrap().bound_chain().unwrap(),
+        Some((901, GENESIS))
+    );
+    let fresh = tempfile::tempdir().unwrap();
+    let own = DatabaseOptions { chain: Some((901, GENESIS)), ..options() };
+    assert_eq!(Database::open(fresh.path(), own).unwrap().bound_chain().unwrap(), None);
 }
 
 #[test]

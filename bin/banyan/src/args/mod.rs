@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use log::LogArgs;
 pub(crate) use network::NetworkArgs;
 pub(crate) use node::NodeArgs;
-pub(crate) use rpc::{AuthArgs, HttpArgs, RpcLimitArgs, WsArgs};
+pub(crate) use rpc::{AuthArgs, GasPriceArgs, HttpArgs, RpcLimitArgs, WsArgs};
 pub(crate) use tuning::{BuilderArgs, TxPoolArgs};
 
 /// Second line of `--version`; hive and others look for "Version: " and "Commit SHA: ".
@@ -52,6 +52,13 @@ pub(crate) enum Command {
     DumpGenesis(ChainArgs),
     /// Look at the database.
     Db(DbArgs),
+    /// Print what `node` would run with, given the same flags.
+    Config(Box<NodeArgs>),
+    /// Print a script that completes commands and flags in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Measure.
     Bench(BenchArgs),
     /// Proof history: op-reth needs a store of its own for it, here it is part of the database.
@@ -60,6 +67,7 @@ pub(crate) enum Command {
 
 /// Which chain.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Chain and data")]
 pub(crate) struct ChainArgs {
     /// The chain: `dev`, or the path of a genesis file in geth or op-geth form.
     #[arg(long, value_name = "NAME_OR_FILE", default_value = "dev")]
@@ -68,6 +76,7 @@ pub(crate) struct ChainArgs {
 
 /// Which chain, stored where.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Chain and data")]
 pub(crate) struct StoreArgs {
     /// Chain.
     #[command(flatten)]
@@ -104,6 +113,8 @@ pub(crate) enum DbCommand {
     Stats(StoreArgs),
     /// Path of the database.
     Path(StoreArgs),
+    /// Version of the database's schema, ours and the one found.
+    Version(StoreArgs),
 }
 
 /// `bench`.

@@ -8,7 +8,7 @@ use crate::parse;
 /// Who we are on the network. Banyan has no peer-to-peer protocol: blocks come from the consensus
 /// client. These flags decide what `admin_nodeInfo` tells.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Network identity")]
+#[command(next_help_heading = "Network")]
 pub(crate) struct NetworkArgs {
     /// Address named in the enode URL unless `--nat` says otherwise.
     #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
@@ -34,4 +34,11 @@ pub(crate) struct NetworkArgs {
     /// Network id. [default: the chain id]
     #[arg(long, value_name = "ID")]
     pub(crate) network_id: Option<u64>,
+    /// Let the system choose every port.
+    #[arg(long)]
+    pub(crate) with_unused_ports: bool,
+    /// Number of this node on the machine, from 1: moves each default port so that several nodes
+    /// can run side by side.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub(crate) instance: Option<u16>,
 }

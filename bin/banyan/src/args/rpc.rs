@@ -1,4 +1,4 @@
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -6,7 +6,7 @@ use crate::parse;
 
 /// JSON-RPC over HTTP.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "HTTP and WebSocket RPC")]
+#[command(next_help_heading = "HTTP/WS RPC")]
 pub(crate) struct HttpArgs {
     /// Serve JSON-RPC over HTTP.
     #[arg(long)]
@@ -23,11 +23,17 @@ pub(crate) struct HttpArgs {
     /// Origins that browsers may call from, comma separated; `*` for any.
     #[arg(long = "http.corsdomain", value_name = "ORIGINS")]
     pub(crate) http_cors: Option<String>,
+    /// Host names answered to besides IP addresses, comma separated; `*` for any.
+    ///
+    /// As with reth every name is answered to unless names are listed here. List them on a machine
+    /// where a browser runs: it keeps pages of foreign names (DNS rebinding) out.
+    #[arg(long = "http.vhosts", value_name = "NAMES", default_value = "*")]
+    pub(crate) http_vhosts: String,
 }
 
 /// JSON-RPC over WebSocket.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "HTTP and WebSocket RPC")]
+#[command(next_help_heading = "HTTP/WS RPC")]
 pub(crate) struct WsArgs {
     /// Serve JSON-RPC over WebSocket.
     #[arg(long)]
@@ -87,6 +93,18 @@ pub(crate) struct RpcLimitArgs {
     #[arg(long = "rpc.max-subscriptions-per-connection", value_name = "N")]
     #[arg(alias = "rpc-max-subscriptions-per-connection", default_value_t = 1024)]
     pub(crate) max_subscriptions: u32,
+    /// Most calls in one batch.
+    #[arg(long = "rpc.batch-request-limit", alias = "rpc.max-batch-size", value_name = "N")]
+    #[arg(default_value_t = 1000)]
+    pub(crate) batch_request_limit: u32,
+    /// Most calls, estimates and proofs worked on at a time; more wait.
+    #[arg(long = "rpc.max-blocking-io-requests", alias = "rpc-max-blocking-io-requests")]
+    #[arg(value_name = "N", default_value_t = 16)]
+    pub(crate) max_blocking_io_requests: usize,
+    /// Longest time of eth_call and eth_estimateGas (`5s`, or seconds); 0: no limit.
+    #[arg(long = "rpc.evmtimeout", value_name = "TIME", default_value = "5s")]
+    #[arg(value_parser = parse::duration)]
+    pub(crate) evm_timeout: Duration,
     /// Most blocks that one eth_getLogs may span; 0: no limit.
     #[arg(long = "rpc.max-blocks-per-filter", alias = "rpc-max-blocks-per-filter")]
     #[arg(value_name = "N", default_value_t = 100_000)]
@@ -95,7 +113,7 @@ pub(crate) struct RpcLimitArgs {
     #[arg(long = "rpc.max-logs-per-response", alias = "rpc-max-logs-per-response")]
     #[arg(value_name = "N", default_value_t = 20_000)]
     pub(crate) max_logs_per_response: usize,
-    /// Most gas of eth_call and eth_estimateGas.
+    /// Most gas of eth_call and eth_estimateGas; 0: no limit.
     #[arg(long = "rpc.gascap", alias = "rpc-gascap", value_name = "GAS")]
     #[arg(default_value_t = 50_000_000)]
     pub(crate) gas_cap: u64,
@@ -103,14 +121,29 @@ pub(crate) struct RpcLimitArgs {
     #[arg(long = "rpc.txfeecap", alias = "rpc-txfeecap", value_name = "ETHER")]
     #[arg(default_value = "1.0", value_parser = parse::ether)]
     pub(crate) tx_fee_cap: u128,
-    /// Lowest priority fee that eth_maxPriorityFeePerGas suggests, wei.
-    #[arg(long = "min-suggested-priority-fee", value_name = "WEI", default_value_t = 1_000_000)]
-    pub(crate) min_suggested_priority_fee: u128,
-    /// Blocks that the gas price oracle looks at.
+    /// Blocks back from the head for which eth_getProof must answer; more may be served.
+    #[arg(long = "rpc.eth-proof-window", value_name = "N", default_value_t = 0)]
+    pub(crate) eth_proof_window: u64,
+}
+
+/// What eth_gasPrice and eth_maxPriorityFeePerGas suggest.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Gas price oracle")]
+pub(crate) struct GasPriceArgs {
+    /// Blocks looked at.
     #[arg(long = "gpo.blocks", value_name = "N", default_value_t = 20)]
     pub(crate) gpo_blocks: u64,
-    /// Blocks back from the head for which eth_getProof is wanted: a lower bound, since proofs are
-    /// given at every retained block.
-    #[arg(long = "rpc.eth-proof-window", value_name = "N", default_value_t = 0, hide = true)]
-    pub(crate) eth_proof_window: u64,
+    /// Part of the tips seen that a suggestion beats, percent.
+    #[arg(long = "gpo.percentile", value_name = "PERCENT", default_value_t = 60)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) gpo_percentile: u8,
+    /// Highest tip suggested, wei.
+    #[arg(long = "gpo.maxprice", value_name = "WEI", default_value_t = 500_000_000_000)]
+    pub(crate) gpo_maxprice: u128,
+    /// Tips below this are not looked at, wei.
+    #[arg(long = "gpo.ignoreprice", value_name = "WEI", default_value_t = 2)]
+    pub(crate) gpo_ignoreprice: u128,
+    /// Lowest tip suggested, wei.
+    #[arg(long = "min-suggested-priority-fee", value_name = "WEI", default_value_t = 1_000_000)]
+    pub(crate) min_suggested_priority_fee: u128,
 }

@@ -6,7 +6,7 @@ use crate::parse;
 
 /// Block building.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Block building")]
+#[command(next_help_heading = "Building")]
 pub(crate) struct BuilderArgs {
     /// Pause between two attempts at a better block (`200ms`, or seconds).
     #[arg(long = "builder.interval", value_name = "TIME", default_value = "200ms")]
@@ -30,7 +30,7 @@ pub(crate) struct BuilderArgs {
 
 /// The transaction pool.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Transaction pool")]
+#[command(next_help_heading = "Pool")]
 pub(crate) struct TxPoolArgs {
     /// Most executable transactions.
     #[arg(long = "txpool.pending-max-count", alias = "txpool.pending_max_count")]

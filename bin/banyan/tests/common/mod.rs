@@ -75,23 +75,46 @@ impl Node {
         })
     }
 
+    /// Address of the HTTP, WS or auth port.
+    pub(crate) fn addr(&self, server: &str) -> String {
+        let line = self.wait_for(&format!("RPC {server} server started"));
+        line["url"].as_str().unwrap().to_owned()
+    }
+
     /// Calls a method on the HTTP port.
     pub(crate) fn call(&self, method: &str, params: Value) -> Value {
-        let url = self.wait_for("RPC HTTP server started");
+        let addr = self.addr("HTTP");
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let answer = post(url["url"].as_str().unwrap(), &request.to_string());
+        let answer = post(&addr, &request.to_string());
         let mut answer: Value = serde_json::from_str(&answer).unwrap();
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].take()
     }
 
-    /// Sends a signal, and tells how the process ended and after how long.
-    pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, Duration) {
-        let started = Instant::now();
+    /// Address of the metrics page.
+    pub(crate) fn metrics(&self) -> String {
+        let line = self.wait_for("Starting metrics endpoint at ");
+        line["message"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned()
+    }
+
+    /// Sends a signal. False if there is no process any more.
+    pub(crate) fn signal(&self, signal: &str) -> bool {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        Command::new("kill").args([signal, &pid]).status().unwrap().success()
+    }
+
+    /// Waits for the end of the process, and looks at its log once more.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         let status = wait("the end of the process", || self.child.try_wait().unwrap());
-        (status, started.elapsed())
+        self.lines();
+        status
+    }
+
+    /// Sends a signal, and tells how the process ended and after how long.
+    pub(crate) fn stop(self, signal: &str) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        assert!(self.signal(signal));
+        (self.wait(), started.elapsed())
     }
 }
 
@@ -125,6 +148,28 @@ pub(crate) fn post(addr: &str, body: &str) -> String {
              Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         ),
     )
+}
+
+/// A WebSocket that has subscribed to new heads and has heard of one.
+pub(crate) fn subscriber(addr: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let upgrade = format!(
+        "GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(upgrade.as_bytes()).unwrap();
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#;
+    // A text frame of less than 126 bytes, masked with zeros.
+    let frame = [&[0x81, 0x80 | call.len() as u8, 0, 0, 0, 0][..], call.as_bytes()].concat();
+    stream.write_all(&frame).unwrap();
+    let (mut heard, mut chunk) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&heard).contains("eth_subscription") {
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "closed: {}", String::from_utf8_lossy(&heard));
+        heard.extend_from_slice(&chunk[..read]);
+    }
+    stream
 }
 
 /// Body of the answer to a GET.

@@ -63,7 +63,7 @@ impl Visit for Pairs {
 }
 
 /// The value itself, in quotes if a reader would stumble over it.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"' && c != '=';
     if !value.is_empty() && value.chars().all(plain) {
         value.to_owned()

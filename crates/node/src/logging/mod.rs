@@ -2,6 +2,7 @@
 
 mod file;
 mod logfmt;
+mod terminal;
 
 use std::{
     io::{self, IsTerminal},
@@ -13,9 +14,13 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::NodeError;
+use crate::{
+    NodeError,
+    progress::{AboveBar, allow_bars},
+};
 use file::RollingFile;
 use logfmt::LogFmt;
+use terminal::{ForPeople, Milliseconds};
 
 /// What is logged, where and how.
 #[derive(Clone, Debug)]
@@ -113,20 +118,29 @@ pub fn log_warning(text: &str) {
 }
 
 fn terminal_layer(config: &LogConfig) -> Result<BoxedLayer, NodeError> {
-    let (filter, json) = (filter(config.level, &config.filter)?, config.format);
+    let filter = filter(config.level, &config.filter)?;
+    let for_people = config.format == LogFormat::Terminal;
+    let bars = allow_bars(for_people && config.level != LogLevel::Off);
     if config.to_stderr {
         let color = colored(config.color, io::stderr().is_terminal());
-        return Ok(layer(json, color, io::stderr).with_filter(filter).boxed());
+        let layer =
+            if for_people { people(color, io::stderr) } else { layer(config.format, io::stderr) };
+        return Ok(layer.with_filter(filter).boxed());
     }
     let color = colored(config.color, io::stdout().is_terminal());
-    Ok(layer(json, color, io::stdout).with_filter(filter).boxed())
+    let layer = match config.format {
+        LogFormat::Terminal if bars && io::stdout().is_terminal() => people(color, AboveBar::new),
+        LogFormat::Terminal => people(color, io::stdout),
+        format => layer(format, io::stdout),
+    };
+    Ok(layer.with_filter(filter).boxed())
 }
 
 fn file_layer(config: &FileLogConfig) -> Result<BoxedLayer, NodeError> {
     let file = RollingFile::open(config)
         .map_err(NodeError::file("cannot open log file", config.directory.join(&config.name)))?;
     let filter = filter(LogLevel::Debug, &config.filter)?;
-    Ok(layer(config.format, false, file).with_filter(filter).boxed())
+    Ok(layer(config.format, file).with_filter(filter).boxed())
 }
 
 fn colored(choice: ColorChoice, terminal: bool) -> bool {
@@ -137,15 +151,25 @@ fn colored(choice: ColorChoice, terminal: bool) -> bool {
     }
 }
 
-fn layer<W>(format: LogFormat, color: bool, writer: W) -> BoxedLayer
+/// The terminal's own form.
+fn people<W>(color: bool, writer: W) -> BoxedLayer
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = fmt::layer().with_writer(writer).with_ansi(color);
+    layer.with_target(false).with_timer(Milliseconds).fmt_fields(ForPeople).boxed()
+}
+
+/// Lines that are complete, for files and programs.
+fn layer<W>(format: LogFormat, writer: W) -> BoxedLayer
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(writer).with_ansi(false);
     match format {
         LogFormat::Terminal => layer.with_target(false).boxed(),
         LogFormat::Json => layer.json().boxed(),
-        LogFormat::LogFmt => layer.with_ansi(false).event_format(LogFmt).boxed(),
+        LogFormat::LogFmt => layer.event_format(LogFmt).boxed(),
     }
 }
 
@@ -184,6 +208,12 @@ mod tests {
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
 
+    impl Buffer {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
     impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
@@ -204,11 +234,26 @@ mod tests {
     fn written(format: LogFormat, level: LogLevel, directives: &str, log: fn()) -> String {
         let buffer = Buffer::default();
         let filter = filter(level, directives).unwrap();
-        let layer = layer(format, false, buffer.clone()).with_filter(filter);
-        let subscriber = Registry::default().with(layer.boxed());
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = buffer.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        record(layer(format, buffer.clone()).with_filter(filter).boxed(), log);
+        buffer.text()
+    }
+
+    fn record(layer: BoxedLayer, log: fn()) {
+        tracing::subscriber::with_default(Registry::default().with(layer), log);
+    }
+
+    #[test]
+    fn people_see_short_hashes_and_whole_keys() {
+        let buffer = Buffer::default();
+        record(people(false, buffer.clone()), || {
+            let hash = format!("0x{}", "ab".repeat(32));
+            tracing::info!(number = 7, %hash, key = %hash, name = "two words", "block");
+        });
+        let (text, key) = (buffer.text(), "ab".repeat(32));
+        let end = format!("block number=7 hash=0xababab…ababab key=0x{key} name=\"two words\"\n");
+        assert!(text.contains("INFO") && text.ends_with(&end), "{text}");
+        let time = text.split_whitespace().next().unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z'), "{time}");
     }
 
     #[test]

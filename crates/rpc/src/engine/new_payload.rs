@@ -48,8 +48,9 @@ pub(super) async fn handle(
     let reader = shared.clone();
     // Decoding and recovery take milliseconds for a full block: not on the reactor.
     let prepared = blocking(move || {
+        let started = Instant::now();
         let request = Request::parse(&params, version)?;
-        prepare(&reader, request, version)
+        prepare(&reader, request, version, started)
     })
     .await?;
     match prepared {
@@ -84,7 +85,12 @@ impl Request {
     }
 }
 
-fn prepare(shared: &Shared, request: Request, version: u8) -> RpcResult<Prepared> {
+fn prepare(
+    shared: &Shared,
+    request: Request,
+    version: u8,
+    started: Instant,
+) -> RpcResult<Prepared> {
     let payload = &request.payload;
     let rules = shared.spec().rules_at(payload.block_number.0, payload.timestamp.0);
     check_structure(&request, version, &rules)?;
@@ -113,6 +119,7 @@ fn prepare(shared: &Shared, request: Request, version: u8) -> RpcResult<Prepared
     if let Err(error) = check_versioned_hashes(&request, &transactions) {
         return invalid(error);
     }
+    metrics::histogram!("banyan_block_decode_seconds").record(started.elapsed());
     recover(shared, &view, header, transactions, request.payload)
 }
 

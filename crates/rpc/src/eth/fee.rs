@@ -6,20 +6,15 @@ use banyan_primitives::{Receipt, RecoveredBlock, SealedHeader, TransactionTrait}
 
 use super::block::receipts_of;
 use crate::{
+    RpcConfig,
     args::Args,
     error::{RpcError, RpcResult},
     quantity::{Quantity, Wide},
     shared::Shared,
 };
 
-/// No suggestion is higher, wei.
-const MAX_SUGGESTION: u128 = 500_000_000_000;
-/// Tips below this are not looked at, wei.
-const IGNORED_TIP: u128 = 2;
 /// Cheapest transactions looked at per block.
 const SAMPLES_PER_BLOCK: usize = 3;
-/// Part of the samples that the suggestion beats, percent.
-const PERCENTILE: usize = 60;
 
 /// Base fee of the head plus a tip.
 pub(super) fn gas_price(shared: &Shared, args: Args<'_>) -> RpcResult<Wide> {
@@ -66,13 +61,11 @@ fn suggested_tip(shared: &Shared, view: &ChainView) -> RpcResult<u128> {
     if let Some(tip) = shared.suggested_tip.get(head) {
         return Ok(tip);
     }
-    let least = shared.context.config.min_suggested_priority_fee;
-    let tip = if shared.spec().is_op() {
-        op_tip(view, least)?
-    } else {
-        ethereum_tip(view, shared.context.config.fee_blocks, least)?
-    };
-    let tip = tip.min(MAX_SUGGESTION);
+    let config = &shared.context.config;
+    let least = config.min_suggested_priority_fee;
+    let tip =
+        if shared.spec().is_op() { op_tip(view, least)? } else { ethereum_tip(view, config)? };
+    let tip = tip.min(config.max_suggested_priority_fee);
     shared.suggested_tip.set(head, tip);
     Ok(tip)
 }
@@ -102,24 +95,25 @@ fn was_full(header: &SealedHeader, receipts: &[Receipt]) -> bool {
 }
 
 /// Ethereum, as geth: a percentile of the cheapest transactions of the last blocks.
-fn ethereum_tip(view: &ChainView, blocks: u64, least: u128) -> RpcResult<u128> {
+fn ethereum_tip(view: &ChainView, config: &RpcConfig) -> RpcResult<u128> {
+    let (blocks, least) = (config.fee_blocks, config.min_suggested_priority_fee);
     let head = view.head().number;
     let mut samples = Vec::new();
     for number in head.saturating_sub(blocks.saturating_sub(1))..=head {
         let Some(block) = view.block_by_number(number)? else { continue };
-        samples.extend(cheapest_tips(&block));
+        samples.extend(cheapest_tips(&block, config.ignored_priority_fee));
     }
     if samples.is_empty() {
         return Ok(least);
     }
     samples.sort_unstable();
-    let index = (samples.len() - 1) * PERCENTILE / 100;
+    let index = (samples.len() - 1) * usize::from(config.fee_percentile.min(100)) / 100;
     Ok(samples.get(index).copied().unwrap_or(least).max(least))
 }
 
-fn cheapest_tips(block: &RecoveredBlock) -> Vec<u128> {
+fn cheapest_tips(block: &RecoveredBlock, ignored: u128) -> Vec<u128> {
     let mut tips = tips(block);
-    tips.retain(|tip| *tip >= IGNORED_TIP);
+    tips.retain(|tip| *tip >= ignored);
     tips.sort_unstable();
     tips.truncate(SAMPLES_PER_BLOCK);
     tips

@@ -20,6 +20,7 @@ use crate::JwtSecret;
 fn module() -> RpcModule<()> {
     let mut module = RpcModule::new(());
     module.register_method("eth_chainId", |_, (), _| "0x385").unwrap();
+    module.register_method("eth_large", |_, (), _| "x".repeat(1000)).unwrap();
     module
         .register_subscription(
             "eth_subscribe",
@@ -29,6 +30,7 @@ fn module() -> RpcModule<()> {
                 let sink = pending.accept().await.unwrap();
                 let news = serde_json::value::to_raw_value("0x1").unwrap();
                 sink.send(news).await.unwrap();
+                sink.closed().await;
             },
         )
         .unwrap();
@@ -39,15 +41,57 @@ async fn open(transport: Transport, cors_origins: &[&str], gate: Gate) -> Server
     let port = Port {
         addr: SocketAddr::from(([127, 0, 0, 1], 0)),
         transport,
-        limits: ServerLimits { max_batch: 2, ..ServerLimits::PUBLIC },
+        limits: ServerLimits::PUBLIC,
         cors_origins: cors_origins.iter().map(ToString::to_string).collect(),
         gate,
+        pulse: Pulse::default(),
     };
     port.open(module()).await.unwrap()
 }
 
+/// A port for both transports with these limits.
+async fn limited(limits: ServerLimits) -> ServerHandle {
+    let port = Port {
+        addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+        transport: Transport::Both,
+        limits,
+        cors_origins: Vec::new(),
+        gate: Gate::default(),
+        pulse: Pulse::default(),
+    };
+    port.open(module()).await.unwrap()
+}
+
+/// Head and body of the answer to a POST.
+async fn post(handle: &ServerHandle, body: &str) -> (String, String) {
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = raw(handle, &request).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+fn call_of(method: &str, id: u32) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}"}}"#)
+}
+
+fn batch_of(calls: &[String]) -> String {
+    format!("[{}]", calls.join(","))
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {text}"))
+}
+
 fn guarded(secret: &JwtSecret) -> Gate {
-    Gate { secret: Some(Arc::new(secret.clone())), ws_origins: Arc::new(["*".to_owned()]) }
+    Gate {
+        secret: Some(Arc::new(secret.clone())),
+        ws_origins: Arc::new(["*".to_owned()]),
+        ..Gate::default()
+    }
 }
 
 fn bearer(secret: &JwtSecret) -> HeaderMap {
@@ -154,19 +198,143 @@ async fn subscription_ids_are_hexadecimal_text() {
 }
 
 #[tokio::test]
-async fn batches_are_limited() {
-    let handle = open(Transport::Http, &[], Gate::default()).await;
-    let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}"#;
-    let request = |calls: usize| {
-        let body = format!("[{}]", vec![call; calls].join(","));
-        format!(
-            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        )
+async fn a_batch_above_the_limit_is_refused_as_by_geth() {
+    let handle = limited(ServerLimits { max_batch: 2, ..ServerLimits::PUBLIC }).await;
+    let calls = [7, 8, 9].map(|id| call_of("eth_chainId", id));
+    let (_, answer) = post(&handle, &batch_of(&calls[..2])).await;
+    assert_eq!(json(&answer)[1]["result"], "0x385", "{answer}");
+    let (_, answer) = post(&handle, &batch_of(&calls)).await;
+    let expected =
+        r#"[{"jsonrpc":"2.0","id":7,"error":{"code":-32600,"message":"batch too large"}}]"#;
+    assert_eq!(json(&answer), json(expected));
+}
+
+#[tokio::test]
+async fn an_answer_above_the_limit_is_refused_as_by_geth() {
+    let handle = limited(ServerLimits { max_response_bytes: 900, ..ServerLimits::PUBLIC }).await;
+    let (_, answer) = post(&handle, &call_of("eth_large", 1)).await;
+    let error = r#"{"code":-32003,"message":"response too large"}"#;
+    assert_eq!(json(&answer)["error"], json(error), "{answer}");
+    let (_, answer) = post(&handle, &call_of("eth_chainId", 1)).await;
+    assert_eq!(json(&answer)["result"], "0x385", "{answer}");
+}
+
+#[tokio::test]
+async fn in_a_batch_the_answers_after_the_limit_are_errors() {
+    let handle = limited(ServerLimits { max_response_bytes: 1500, ..ServerLimits::PUBLIC }).await;
+    let names = ["eth_large", "eth_chainId", "eth_large", "eth_chainId"];
+    let calls: Vec<_> = names.iter().zip(1..).map(|(name, id)| call_of(name, id)).collect();
+    let (_, answer) = post(&handle, &batch_of(&calls)).await;
+    let answers = json(&answer);
+    let ids: Vec<_> = answers.as_array().unwrap().iter().map(|one| one["id"].as_u64()).collect();
+    assert_eq!(ids, [Some(1), Some(2), Some(3), Some(4)]);
+    assert_eq!(answers[0]["result"].as_str().map(str::len), Some(1000));
+    assert_eq!(answers[1]["result"], "0x385");
+    assert_eq!(answers[2]["error"]["code"], -32003);
+    assert_eq!(answers[3]["error"]["message"], "response too large");
+}
+
+#[tokio::test]
+async fn a_batch_answers_calls_only_and_says_what_is_no_request() {
+    let handle = limited(ServerLimits::PUBLIC).await;
+    let notification = r#"{"jsonrpc":"2.0","method":"eth_chainId"}"#.to_owned();
+    let (_, answer) = post(&handle, &batch_of(std::slice::from_ref(&notification))).await;
+    assert!(json(&answer).is_null(), "{answer}");
+    let mixed = [notification, "1".to_owned(), call_of("eth_chainId", 5), call_of("eth_x", 6)];
+    let (_, answer) = post(&handle, &batch_of(&mixed)).await;
+    let answers = json(&answer);
+    assert_eq!(answers.as_array().map(Vec::len), Some(3), "{answer}");
+    assert_eq!(answers[0]["error"]["code"], -32600);
+    assert_eq!(answers[1]["result"], "0x385");
+    assert_eq!(answers[2]["error"]["code"], -32601);
+    let (_, answer) = post(&handle, "[]").await;
+    assert_eq!(json(&answer)["error"]["code"], -32600);
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_named_as_by_geth() {
+    let handle = limited(ServerLimits::PUBLIC).await;
+    let (_, answer) = post(&handle, &call_of("eth_nonsense", 3)).await;
+    let error = r#"{"code":-32601,
+        "message":"the method eth_nonsense does not exist/is not available"}"#;
+    assert_eq!(json(&answer)["error"], json(error), "{answer}");
+    assert_eq!(json(&answer)["id"], 3);
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_refused_before_it_is_read() {
+    let handle = limited(ServerLimits { max_request_bytes: 100, ..ServerLimits::PUBLIC }).await;
+    let (head, body) = post(&handle, &call_of(&"x".repeat(100), 1)).await;
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    assert_eq!(body, "content length too large (136>100)");
+    assert_eq!(json(&post(&handle, &call_of("eth_chainId", 1)).await.1)["result"], "0x385");
+    // Over WebSocket no header tells the length; the answer cannot name the call.
+    let url = format!("ws://{}", handle.local_addr());
+    let client = WsClientBuilder::default().build(&url).await.unwrap();
+    let large = client.request::<String, _>("eth_chainId", rpc_params!["x".repeat(100)]).await;
+    assert!(large.is_err(), "{large:?}");
+}
+
+#[tokio::test]
+async fn connections_above_the_limit_are_turned_away() {
+    let handle = limited(ServerLimits { max_connections: 1, ..ServerLimits::PUBLIC }).await;
+    let url = format!("ws://{}", handle.local_addr());
+    let first = WsClientBuilder::default().build(&url).await.unwrap();
+    let (head, _) = post(&handle, &call_of("eth_chainId", 1)).await;
+    assert!(head.starts_with("HTTP/1.1 429"), "{head}");
+    let answer: String = first.request("eth_chainId", rpc_params![]).await.unwrap();
+    assert_eq!(answer, "0x385", "the first one is served on");
+}
+
+#[tokio::test]
+async fn subscriptions_above_the_limit_are_refused() {
+    let handle = limited(ServerLimits { max_subscriptions: 1, ..ServerLimits::PUBLIC }).await;
+    let url = format!("ws://{}", handle.local_addr());
+    let client = WsClientBuilder::default().build(&url).await.unwrap();
+    let subscribe = || {
+        client.subscribe::<String, _>("eth_subscribe", rpc_params!["newHeads"], "eth_unsubscribe")
     };
-    assert!(raw(&handle, &request(2)).await.contains("0x385"));
-    assert!(raw(&handle, &request(3)).await.contains("too large"));
+    let first = subscribe().await.unwrap();
+    let error = subscribe().await.unwrap_err();
+    let Error::Call(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.code(), -32006);
+    assert_eq!(error.message(), "Too many subscriptions on the connection");
+    drop(first);
+}
+
+#[tokio::test]
+async fn pages_of_foreign_names_are_refused_where_names_are_listed() {
+    let gate = Gate { hosts: Arc::new(["localhost".to_owned()]), ..Gate::default() };
+    let handle = open(Transport::Http, &[], gate).await;
+    let request =
+        |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = raw(&handle, &request("evil.example")).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(answer.ends_with("invalid host specified"), "{answer}");
+    assert!(raw(&handle, &request("localhost:8545")).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_forkchoice_that_was_answered_is_remembered_and_another_call_is_not() {
+    let secret = JwtSecret::random();
+    let pulse = Pulse::default();
+    let port = Port {
+        addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+        transport: Transport::Both,
+        limits: ServerLimits::AUTH,
+        cors_origins: Vec::new(),
+        gate: guarded(&secret),
+        pulse: pulse.clone(),
+    };
+    let mut module = module();
+    module.register_method("engine_forkchoiceUpdatedV3", |_, (), _| "ok").unwrap();
+    let handle = port.open(module).await.unwrap();
+    http_call(&handle, bearer(&secret)).await.unwrap();
+    assert!(pulse.last().is_none());
+    let url = format!("ws://{}", handle.local_addr());
+    let client = WsClientBuilder::default().set_headers(bearer(&secret)).build(&url).await.unwrap();
+    let _: String = client.request("engine_forkchoiceUpdatedV3", rpc_params![]).await.unwrap();
+    assert!(pulse.last().is_some());
 }
 
 #[tokio::test]
@@ -178,6 +346,7 @@ async fn a_taken_port_is_named_in_the_error() {
         limits: ServerLimits::PUBLIC,
         cors_origins: Vec::new(),
         gate: Gate::default(),
+        pulse: Pulse::default(),
     };
     let error = port.open(module()).await.unwrap_err().to_string();
     assert!(error.contains(&first.local_addr().to_string()), "{error}");
