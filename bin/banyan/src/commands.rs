@@ -1,12 +1,12 @@
 //! One function per subcommand.
 
 use anyhow::{Result, bail};
-use banyan_node::{BenchConfig, StoreConfig, Workload, log_warning};
+use banyan_node::{BenchConfig, IngestClient, IngestConfig, StoreConfig, Workload, log_warning};
 
 use crate::{
     args::{
-        BenchCommand, Cli, Command, DbCommand, ImportArgs, NodeArgs, ProofsArgs, ReplayArgs,
-        StoreArgs,
+        BenchCommand, Cli, Command, DbCommand, ImportArgs, IngestArgs, IngestClientArgs, NodeArgs,
+        ProofsArgs, ReplayArgs, StoreArgs,
     },
     config, parse,
 };
@@ -35,6 +35,8 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
         },
         Command::Bench(args) => match &args.command {
             BenchCommand::Replay(args) => replay(args),
+            BenchCommand::Ingest(args) => ingest(args),
+            BenchCommand::IngestClient(args) => ingest_client(args),
         },
         Command::Proofs(args) => proofs(args),
     }
@@ -81,6 +83,31 @@ fn replay(args: &ReplayArgs) -> Result<()> {
         print!("{report}");
     }
     Ok(())
+}
+
+fn ingest(args: &IngestArgs) -> Result<()> {
+    let report = banyan_node::bench_ingest(&IngestConfig {
+        transactions: args.transactions,
+        senders: args.senders,
+        connections: args.connections,
+        block_time: args.block_time,
+        directory: args.tmpdir.clone(),
+    })?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report.to_json())?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+fn ingest_client(args: &IngestClientArgs) -> Result<()> {
+    Ok(banyan_node::bench_ingest_client(&IngestClient {
+        address: args.address,
+        requests: args.requests.clone(),
+        senders: args.senders,
+        connections: args.connections,
+    })?)
 }
 
 fn proofs(args: &ProofsArgs) -> Result<()> {

@@ -3,6 +3,7 @@
 //! Flags only: [`crate::config`] turns them into the node's configuration. Flags of op-reth that
 //! have no effect here are in [`crate::compat`].
 
+mod ingest;
 mod log;
 mod network;
 mod node;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use ingest::{IngestArgs, IngestClientArgs};
 pub(crate) use log::LogArgs;
 pub(crate) use network::NetworkArgs;
 pub(crate) use node::NodeArgs;
@@ -120,6 +122,11 @@ pub(crate) enum BenchCommand {
     /// Build blocks of a known workload, then time newPayload + forkchoiceUpdated for each of them
     /// on a fresh database.
     Replay(ReplayArgs),
+    /// Processor time and latency of eth_sendRawTransaction over HTTP.
+    Ingest(IngestArgs),
+    /// The sending process of `bench ingest`.
+    #[command(hide = true)]
+    IngestClient(IngestClientArgs),
 }
 
 /// `bench replay`.

@@ -5,12 +5,14 @@
 //! before the answer (class R0); the durability of the answer is not measured here.
 
 mod erc20;
+mod ingest;
 mod replay;
 mod report;
 mod workload;
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+pub use ingest::{IngestClient, IngestConfig, IngestReport, bench_ingest, bench_ingest_client};
 pub use replay::bench_replay;
 pub use report::BenchReport;
 

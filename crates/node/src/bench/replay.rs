@@ -73,7 +73,7 @@ async fn build(
     spec: &Arc<ChainSpec>,
 ) -> Result<Vec<BuiltBlock>, NodeError> {
     let directory = temporary_directory(config)?;
-    let stack = Stack::open(spec, directory.path())?;
+    let stack = Stack::open(spec, directory.path(), PoolConfig::default())?;
     let mut blocks = Vec::new();
     for _ in 0..config.blocks {
         let transactions = generator.next_block(config.gas_limit)?;
@@ -92,7 +92,7 @@ async fn replay(
     metrics: &Metrics,
 ) -> Result<WorkloadResult, NodeError> {
     let directory = temporary_directory(config)?;
-    let stack = Stack::open(spec, directory.path())?;
+    let stack = Stack::open(spec, directory.path(), PoolConfig::default())?;
     let before = Phases::read(metrics);
     let cpu_before = cpu_seconds().unwrap_or_default();
     let mut latencies = Vec::with_capacity(blocks.len());
@@ -123,20 +123,26 @@ fn temporary_directory(config: &BenchConfig) -> Result<tempfile::TempDir, NodeEr
 }
 
 /// A node without ports.
-struct Stack {
-    chain: ChainHandle,
+pub(super) struct Stack {
+    pub(super) chain: ChainHandle,
+    pub(super) pool: PoolHandle,
+    pub(super) rpc: Rpc,
     payload: PayloadHandle,
     engine: EngineClient,
     follower: JoinHandle<()>,
 }
 
 impl Stack {
-    fn open(spec: &Arc<ChainSpec>, directory: &Path) -> Result<Self, NodeError> {
+    pub(super) fn open(
+        spec: &Arc<ChainSpec>,
+        directory: &Path,
+        pool: PoolConfig,
+    ) -> Result<Self, NodeError> {
         let database = Database::open(&directory.join("db"), DatabaseOptions::default())?;
         let chain = ChainHandle::start(Arc::clone(spec), database, ChainConfig::default())?;
         let changes = chain.subscribe();
         let head = chain.view().head().clone();
-        let pool = PoolHandle::new(Arc::clone(spec), PoolConfig::default(), head);
+        let pool = PoolHandle::new(Arc::clone(spec), pool, head);
         let builder = BuilderConfig { gas_limit: None, ..BuilderConfig::default() };
         let payload = PayloadHandle::start_service(Arc::clone(spec), pool.clone(), builder)
             .map_err(NodeError::Thread)?;
@@ -153,8 +159,8 @@ impl Stack {
             config: RpcConfig::default(),
             node_info: node_info(&client, &Identity::anonymous()),
         });
-        let engine = EngineClient::new(rpc, Arc::clone(spec));
-        Ok(Self { chain, payload, engine, follower })
+        let engine = EngineClient::new(rpc.clone(), Arc::clone(spec));
+        Ok(Self { chain, pool, rpc, payload, engine, follower })
     }
 
     /// Builds a block that holds all of `transactions`, and makes it the head. They are forced, as
@@ -179,7 +185,7 @@ impl Stack {
     }
 
     /// Writes everything and stops. Returns the head's hash.
-    async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
+    pub(super) async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
         let head = self.chain.view().head().hash();
         self.payload.shutdown();
         let chain = self.chain.clone();

@@ -74,6 +74,12 @@ impl Generator {
         Ok(drafts.into_par_iter().map(Draft::sign).collect())
     }
 
+    /// The next `count` transactions, whatever their gas.
+    pub(super) fn transactions(&mut self, count: u32) -> Vec<Transaction> {
+        let drafts: Vec<_> = (0..count).map(|_| self.draft()).collect();
+        drafts.into_par_iter().map(Draft::sign).collect()
+    }
+
     fn draft(&mut self) -> Draft {
         let from = self.turn % self.senders.len();
         self.turn = from + 1;
