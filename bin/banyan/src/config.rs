@@ -5,13 +5,13 @@ use std::{net::SocketAddr, path::PathBuf};
 use banyan_node::{
     AuthSettings, BuilderConfig, ChainChoice, ChainConfig, Client, DataDir, DevConfig,
     FileLogConfig, LogConfig, LogLevel, Namespace, NetworkConfig, NodeConfig, NodeKey, PoolConfig,
-    PublicSettings, RpcConfig, ServerLimits,
+    PublicSettings, RpcConfig, Sequencer, ServerLimits,
 };
 
 use crate::{
     args::{
         AuthArgs, BuilderArgs, ChainArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs, RpcLimitArgs,
-        StoreArgs, TxPoolArgs, WsArgs,
+        SendArgs, StoreArgs, TxPoolArgs, WsArgs,
     },
     parse,
 };
@@ -57,7 +57,7 @@ pub(crate) fn node(args: &NodeArgs) -> (NodeConfig, Vec<String>) {
         http: http(&args.http, ports.http, limits, dev.is_some(), &mut warnings),
         ws: ws(&args.ws, ports.ws, limits, dev.is_some(), &mut warnings),
         auth: auth(&args.auth, ports.auth),
-        rpc: rpc(&args.limits, &args.network),
+        rpc: rpc(&args.limits, &args.network, &args.send),
         network: network(&args.network, &ports),
         metrics: args
             .metrics
@@ -168,7 +168,7 @@ fn limits(args: &RpcLimitArgs) -> ServerLimits {
     }
 }
 
-fn rpc(limits: &RpcLimitArgs, network: &NetworkArgs) -> RpcConfig {
+fn rpc(limits: &RpcLimitArgs, network: &NetworkArgs, send: &SendArgs) -> RpcConfig {
     RpcConfig {
         gas_cap: limits.gas_cap,
         max_logs_blocks: or_unlimited(limits.max_blocks_per_filter, u64::MAX),
@@ -176,8 +176,17 @@ fn rpc(limits: &RpcLimitArgs, network: &NetworkArgs) -> RpcConfig {
         fee_blocks: limits.gpo_blocks,
         min_suggested_priority_fee: limits.min_suggested_priority_fee,
         network_id: network.network_id,
+        sync_timeout: send.sync_timeout,
+        max_sync_timeout: send.max_sync_timeout.max(send.sync_timeout),
+        sequencer: sequencer(send),
         ..RpcConfig::default()
     }
+}
+
+fn sequencer(args: &SendArgs) -> Option<Sequencer> {
+    let url = args.sequencer.as_deref()?;
+    let sequencer = Sequencer::new(url, &args.sequencer_headers, args.retain_forwarded);
+    Some(sequencer.expect("address and headers were checked while parsing"))
 }
 
 /// Zero on the command line means no limit.
@@ -219,6 +228,7 @@ fn pool(args: &TxPoolArgs, limits: &RpcLimitArgs) -> PoolConfig {
         max_account_slots: args.max_account_slots,
         price_bump: args.price_bump,
         blob_price_bump: args.blob_price_bump,
+        lifetime: args.lifetime,
         minimum_priority_fee: args.minimum_priority_fee,
         max_tx_bytes: args.max_tx_bytes,
         max_tx_gas: args.max_tx_gas,

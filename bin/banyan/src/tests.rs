@@ -129,10 +129,9 @@ fn hive_may_write_values_as_words_of_their_own() {
 
 #[test]
 fn flags_without_effect_are_named_once() {
-    let words =
-        ["node", "--full", "--block-interval", "500000", "--rollup.sequencer-http=http://a"];
+    let words = ["node", "--full", "--block-interval", "500000", "--rollup.discovery.v4"];
     let (_, ignored) = command_line(&words).unwrap();
-    assert_eq!(ignored, ["full", "prune.block-interval", "rollup.sequencer"]);
+    assert_eq!(ignored, ["full", "prune.block-interval", "rollup.discovery.v4"]);
     let (_, ignored) = command_line(&["node", "--http", "--txpool.nolocals", "-d"]).unwrap();
     assert!(ignored.is_empty(), "{ignored:?}");
 }

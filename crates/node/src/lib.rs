@@ -24,7 +24,7 @@ mod store;
 
 pub use banyan_chain::ChainConfig;
 pub use banyan_payload::BuilderConfig;
-pub use banyan_rpc::{Namespace, RpcConfig, ServerLimits};
+pub use banyan_rpc::{Namespace, RpcConfig, Sequencer, ServerLimits};
 pub use banyan_txpool::PoolConfig;
 pub use bench::{
     BenchConfig, BenchReport, IngestClient, IngestConfig, IngestReport, UnknownWorkload, Workload,

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{JwtSecret, Namespace};
+use crate::{JwtSecret, Namespace, Sequencer};
 
 /// Settings of the JSON-RPC methods, the same on every port.
 #[derive(Clone, Debug)]
@@ -21,6 +21,12 @@ pub struct RpcConfig {
     pub min_suggested_priority_fee: u128,
     /// Network id (`net_version`); the chain id if `None`.
     pub network_id: Option<u64>,
+    /// How long `eth_sendRawTransactionSync` waits unless told otherwise.
+    pub sync_timeout: Duration,
+    /// The longest that it can be told to wait.
+    pub max_sync_timeout: Duration,
+    /// Where transactions are sent on to (`--rollup.sequencer`); `None`: into the pool.
+    pub sequencer: Option<Sequencer>,
 }
 
 impl Default for RpcConfig {
@@ -34,6 +40,9 @@ impl Default for RpcConfig {
             fee_blocks: 20,
             min_suggested_priority_fee: 1_000_000,
             network_id: None,
+            sync_timeout: Duration::from_secs(30),
+            max_sync_timeout: Duration::from_secs(60),
+            sequencer: None,
         }
     }
 }

@@ -13,6 +13,8 @@ use jsonrpsee::types::ErrorObjectOwned;
 pub(crate) mod code {
     /// EVM revert (geth).
     pub(crate) const REVERT: i32 = 3;
+    /// `eth_sendRawTransactionSync` waited in vain (EIP-7966).
+    pub(crate) const SYNC_TIMEOUT: i32 = 4;
     /// Any other failure of the request (geth).
     pub(crate) const SERVER: i32 = -32000;
     /// Parameters missing, malformed or of the wrong structure.
@@ -43,7 +45,7 @@ pub(crate) struct RpcError {
     pub(crate) code: i32,
     /// What happened.
     pub(crate) message: Cow<'static, str>,
-    /// Revert data.
+    /// Revert data, or the hash of a transaction still waited for.
     pub(crate) data: Option<Bytes>,
 }
 

@@ -5,18 +5,23 @@ use std::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use banyan_chainspec::ChainSpec;
-use banyan_primitives::{Address, B256, PooledSidecar, SealedHeader, StateSource, Transaction};
+use banyan_executor::L1Fees;
+use banyan_primitives::{
+    Address, B256, Encodable2718, PooledSidecar, SealedHeader, SourceError, StateSource,
+    Transaction, TransactionTrait, U256,
+};
 
 use crate::{
     BestTransactions, PoolConfig, PoolError, PooledTransaction,
     admit::admit,
-    canonical::{self, Reading, Revive, extra_cost},
+    canonical::{self, Known, Reading},
     entry::Entry,
     state::State,
-    validate::{Head, validate},
+    validate::{Head, check_fee_cap, validate},
 };
 
 /// What moving the head means to the pool.
@@ -103,24 +108,35 @@ impl PoolHandle {
     ) -> Result<B256, PoolError> {
         let Shared { spec, config, .. } = &*self.shared;
         let hash = *tx.hash();
-        let head = {
+        let (head, l1_fees) = {
             let state = self.read();
             if state.get(&hash).is_some() {
                 return Err(PoolError::AlreadyKnown);
             }
-            state.head
+            (state.head, state.l1_fees.clone())
         };
-        let minimum_tip = *unpoisoned(self.shared.minimum_tip.read());
-        let sender = validate(spec, config, minimum_tip, &head, &tx, sidecar.as_ref())?;
+        let minimum_tip = self.minimum_tip();
+        let encoded = tx.encoded_2718();
+        let size = encoded.len();
+        let sender = validate(spec, config, minimum_tip, &head, &tx, size, sidecar.as_ref())?;
         let account = state.account(&sender)?.unwrap_or_default();
-        let l1_cost = extra_cost(spec, head.timestamp, &state, &tx)?;
+        let l1_fees = match l1_fees {
+            None if spec.is_op() => self.first_l1_fees(head.timestamp, &state)?,
+            known => known,
+        };
+        let l1_cost = l1_fees.map_or(U256::ZERO, |fees| fees.cost(&encoded, tx.gas_limit()));
         let sequence = self.shared.arrivals.fetch_add(1, Ordering::Relaxed);
-        let tx = PooledTransaction::new(tx, sender, sidecar, spec.is_op(), sequence);
+        let tx = PooledTransaction::new(tx, &encoded, sender, sidecar, spec.is_op(), sequence);
         let entry = Entry::new(tx, l1_cost);
         let tx = admit(&mut self.write(), config, entry, account)?;
         self.changed();
         self.announce(std::slice::from_ref(&tx));
         Ok(hash)
+    }
+
+    /// The total fee that RPC lets pass, for a transaction that is sent on instead of taken in.
+    pub fn check_fee_cap(&self, tx: &Transaction) -> Result<(), PoolError> {
+        check_fee_cap(&self.shared.config, tx)
     }
 
     /// Follows the head: drops included transactions, takes reverted ones back in, re-checks
@@ -130,22 +146,44 @@ impl PoolHandle {
     /// An account that cannot be read is tried again with the next head.
     pub fn on_canonical<S: StateSource>(&self, update: &CanonicalUpdate, state: S) {
         let Shared { spec, config, .. } = &*self.shared;
-        let (touched, lost_blobs) = {
+        let (touched, known) = {
             let state = self.read();
-            (canonical::touched(&state, update), canonical::lost_blobs(&state, update))
+            let known = Known {
+                spec,
+                lost_blobs: canonical::lost_blobs(&state, update),
+                arrivals: &self.shared.arrivals,
+                l1_fees: state.l1_fees.clone(),
+                pooled: match spec.is_op() {
+                    true => state.transactions().cloned().collect(),
+                    false => Vec::new(),
+                },
+            };
+            (canonical::touched(&state, update), known)
         };
-        let revive = Revive { spec, lost_blobs, arrivals: &self.shared.arrivals };
-        let reading = Reading::new(update, touched, &revive, &state);
+        let reading = Reading::new(update, touched, &known, &state);
         let revived = canonical::apply(&mut self.write(), config, update, reading);
         self.changed();
         self.announce(&revived);
     }
 
-    /// Executable transactions for a block with this base fee (and blob base fee, wei).
+    /// Tells the pool the time since some fixed moment; to be called now and then. What has waited
+    /// longer than its lifetime leaves; returns how many that were.
+    pub fn tick(&self, now: Duration) -> usize {
+        let expired = self.write().expire(now, self.shared.config.lifetime);
+        if expired > 0 {
+            self.changed();
+        }
+        expired
+    }
+
+    /// Executable transactions for a block with this base fee (and blob base fee, wei), as far as
+    /// they pay the minimum tip.
     pub fn best(&self, base_fee: u64, blob_base_fee: u128) -> BestTransactions {
+        let minimum_tip = self.minimum_tip();
         let state = self.read();
         let senders = state.senders().map(|(address, sender)| {
             let txs = sender.executable(base_fee, blob_base_fee);
+            let txs = txs.take_while(|entry| entry.tx.effective_tip(base_fee) >= minimum_tip);
             (*address, txs.map(|entry| Arc::clone(&entry.tx)).collect())
         });
         BestTransactions::new(base_fee, senders)
@@ -228,9 +266,31 @@ impl PoolHandle {
         *unpoisoned(self.shared.listener.write()) = Some(Arc::new(listener));
     }
 
-    /// Lowest tip accepted from now on, wei (`miner_setGasPrice`).
+    /// Lowest tip accepted and built with from now on, wei (`miner_setGasPrice`). What offers less
+    /// leaves.
     pub fn set_minimum_tip(&self, wei: u128) {
         *unpoisoned(self.shared.minimum_tip.write()) = wei;
+        if self.write().drop_below_tip(wei) > 0 {
+            self.changed();
+        }
+    }
+
+    fn minimum_tip(&self) -> u128 {
+        *unpoisoned(self.shared.minimum_tip.read())
+    }
+
+    /// Reads the L1 fees before the first change of the head tells them.
+    fn first_l1_fees<S: StateSource>(
+        &self,
+        timestamp: u64,
+        source: S,
+    ) -> Result<Option<Arc<L1Fees>>, SourceError> {
+        let fees = L1Fees::read(&self.shared.spec, timestamp, source)?.map(Arc::new);
+        let mut state = self.write();
+        if state.l1_fees.is_none() {
+            state.l1_fees.clone_from(&fees);
+        }
+        Ok(fees)
     }
 
     fn changed(&self) {

@@ -7,6 +7,7 @@ mod ingest;
 mod log;
 mod network;
 mod node;
+mod rollup;
 mod rpc;
 mod tuning;
 
@@ -18,6 +19,7 @@ pub(crate) use ingest::{IngestArgs, IngestClientArgs};
 pub(crate) use log::LogArgs;
 pub(crate) use network::NetworkArgs;
 pub(crate) use node::NodeArgs;
+pub(crate) use rollup::SendArgs;
 pub(crate) use rpc::{AuthArgs, HttpArgs, RpcLimitArgs, WsArgs};
 pub(crate) use tuning::{BuilderArgs, TxPoolArgs};
 

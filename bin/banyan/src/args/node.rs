@@ -3,7 +3,8 @@ use std::{net::SocketAddr, time::Duration};
 use clap::Args;
 
 use super::{
-    AuthArgs, BuilderArgs, HttpArgs, NetworkArgs, RpcLimitArgs, StoreArgs, TxPoolArgs, WsArgs,
+    AuthArgs, BuilderArgs, HttpArgs, NetworkArgs, RpcLimitArgs, SendArgs, StoreArgs, TxPoolArgs,
+    WsArgs,
 };
 use crate::parse;
 
@@ -34,6 +35,9 @@ pub(crate) struct NodeArgs {
     /// Pool.
     #[command(flatten)]
     pub(crate) pool: TxPoolArgs,
+    /// Sequencer.
+    #[command(flatten)]
+    pub(crate) send: SendArgs,
     /// Persistence and rollup.
     #[command(flatten)]
     pub(crate) engine: EngineArgs,

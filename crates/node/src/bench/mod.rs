@@ -15,6 +15,8 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub use ingest::{IngestClient, IngestConfig, IngestReport, bench_ingest, bench_ingest_client};
 pub use replay::bench_replay;
 pub use report::BenchReport;
+#[cfg(test)]
+pub(crate) use {replay::Stack, workload::Generator};
 
 /// What to measure.
 #[derive(Clone, Debug)]

@@ -123,17 +123,18 @@ fn temporary_directory(config: &BenchConfig) -> Result<tempfile::TempDir, NodeEr
 }
 
 /// A node without ports.
-pub(super) struct Stack {
-    pub(super) chain: ChainHandle,
-    pub(super) pool: PoolHandle,
-    pub(super) rpc: Rpc,
+pub(crate) struct Stack {
+    pub(crate) chain: ChainHandle,
+    pub(crate) pool: PoolHandle,
+    pub(crate) rpc: Rpc,
+    pub(crate) engine: EngineClient,
     payload: PayloadHandle,
-    engine: EngineClient,
     follower: JoinHandle<()>,
 }
 
 impl Stack {
-    pub(super) fn open(
+    /// Opens everything over a database in `directory`.
+    pub(crate) fn open(
         spec: &Arc<ChainSpec>,
         directory: &Path,
         pool: PoolConfig,
@@ -165,7 +166,7 @@ impl Stack {
 
     /// Builds a block that holds all of `transactions`, and makes it the head. They are forced, as
     /// op-node forces those of a batch: what is in the block is no matter of timing.
-    async fn build(
+    pub(crate) async fn build(
         &self,
         gas_limit: u64,
         transactions: &[Transaction],
@@ -185,7 +186,7 @@ impl Stack {
     }
 
     /// Writes everything and stops. Returns the head's hash.
-    pub(super) async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
+    pub(crate) async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
         let head = self.chain.view().head().hash();
         self.payload.shutdown();
         let chain = self.chain.clone();

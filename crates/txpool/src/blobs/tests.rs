@@ -127,7 +127,8 @@ fn the_index_finds_a_blob_as_long_as_one_transaction_holds_it() {
     let pooled = |nonce| {
         let tx = TxEip4844 { nonce, ..blob_tx(2) };
         let tx = Transaction::Eip4844(sign(tx, &key(1)));
-        PooledTransaction::new(tx, Address::ZERO, Some(version_0(2).into()), false, nonce)
+        let sidecar = Some(version_0(2).into());
+        PooledTransaction::new(tx, &[], Address::ZERO, sidecar, false, nonce)
     };
     let (first, second) = (pooled(0), pooled(1));
     let hash = kzg_to_versioned_hash(infinity().as_slice());
