@@ -11,7 +11,7 @@ use std::{
 use banyan_chainspec::ChainSpec;
 use banyan_executor::L1Fees;
 use banyan_primitives::{
-    Address, B256, Encodable2718, PooledSidecar, SealedHeader, SourceError, StateSource,
+    Account, Address, B256, Encodable2718, PooledSidecar, SealedHeader, SourceError, StateSource,
     Transaction, TransactionTrait, U256,
 };
 
@@ -51,6 +51,13 @@ pub struct PoolContent {
     pub pending: BTreeMap<Address, BTreeMap<u64, Arc<PooledTransaction>>>,
     /// Waiting.
     pub queued: BTreeMap<Address, BTreeMap<u64, Arc<PooledTransaction>>>,
+}
+
+/// A transaction that passed all checks that need no state ([`PoolHandle::check`]).
+#[derive(Clone, Debug)]
+pub struct CheckedTransaction {
+    entry: Entry,
+    encoded: Vec<u8>,
 }
 
 /// Hears of every transaction taken in.
@@ -106,32 +113,84 @@ impl PoolHandle {
         sidecar: Option<PooledSidecar>,
         state: S,
     ) -> Result<B256, PoolError> {
+        self.insert(self.check(tx, sidecar)?, state)
+    }
+
+    /// First part of [`Self::add`]: all that needs no state.
+    pub fn check(
+        &self,
+        tx: Transaction,
+        sidecar: Option<PooledSidecar>,
+    ) -> Result<CheckedTransaction, PoolError> {
         let Shared { spec, config, .. } = &*self.shared;
-        let hash = *tx.hash();
-        let (head, l1_fees) = {
+        let head = {
             let state = self.read();
-            if state.get(&hash).is_some() {
+            if state.get(tx.hash()).is_some() {
                 return Err(PoolError::AlreadyKnown);
             }
-            (state.head, state.l1_fees.clone())
+            state.head
         };
         let minimum_tip = self.minimum_tip();
         let encoded = tx.encoded_2718();
         let size = encoded.len();
         let sender = validate(spec, config, minimum_tip, &head, &tx, size, sidecar.as_ref())?;
-        let account = state.account(&sender)?.unwrap_or_default();
-        let l1_fees = match l1_fees {
-            None if spec.is_op() => self.first_l1_fees(head.timestamp, &state)?,
-            known => known,
-        };
-        let l1_cost = l1_fees.map_or(U256::ZERO, |fees| fees.cost(&encoded, tx.gas_limit()));
         let sequence = self.shared.arrivals.fetch_add(1, Ordering::Relaxed);
         let tx = PooledTransaction::new(tx, &encoded, sender, sidecar, spec.is_op(), sequence);
-        let entry = Entry::new(tx, l1_cost);
-        let tx = admit(&mut self.write(), config, entry, account)?;
+        Ok(CheckedTransaction { entry: Entry::new(tx, U256::ZERO), encoded })
+    }
+
+    /// Second part: takes it in, by `state` (that of the head). Returns its hash.
+    pub fn insert<S: StateSource>(
+        &self,
+        checked: CheckedTransaction,
+        state: S,
+    ) -> Result<B256, PoolError> {
+        let account = state.account(&checked.entry.tx.sender)?.unwrap_or_default();
+        let known = self.read().l1_fees.clone();
+        let l1_fees = match known {
+            None if self.shared.spec.is_op() => self.first_l1_fees(&state)?,
+            known => known,
+        };
+        self.admit(&checked, account, l1_fees.as_deref())
+    }
+
+    /// The same by what the pool knows of the sender, without reading state; gives the transaction
+    /// back if that is not enough to take it in.
+    ///
+    /// What is known is as of the pool's head or older. An account without code spends by its own
+    /// transactions alone, and those are followed: since then it can only have got richer.
+    pub fn insert_known(&self, checked: CheckedTransaction) -> Result<B256, CheckedTransaction> {
+        let (account, l1_fees) = {
+            let (state, sender) = (self.read(), &checked.entry.tx.sender);
+            let account = state.touched.get(sender).or_else(|| {
+                let sender = state.sender(sender)?;
+                Some(sender.account())
+            });
+            (account.copied(), state.l1_fees.clone())
+        };
+        let fees_known = l1_fees.is_some() || !self.shared.spec.is_op();
+        match account.filter(|account| !account.has_code() && fees_known) {
+            Some(account) => {
+                self.admit(&checked, account, l1_fees.as_deref()).map_err(|_| checked)
+            }
+            None => Err(checked),
+        }
+    }
+
+    fn admit(
+        &self,
+        checked: &CheckedTransaction,
+        account: Account,
+        l1_fees: Option<&L1Fees>,
+    ) -> Result<B256, PoolError> {
+        let mut entry = checked.entry.clone();
+        if let Some(fees) = l1_fees {
+            entry.reprice(fees.cost(&checked.encoded, entry.tx.tx.gas_limit()));
+        }
+        let tx = admit(&mut self.write(), &self.shared.config, entry, account)?;
         self.changed();
         self.announce(std::slice::from_ref(&tx));
-        Ok(hash)
+        Ok(tx.hash())
     }
 
     /// The total fee that RPC lets pass, for a transaction that is sent on instead of taken in.
@@ -282,9 +341,9 @@ impl PoolHandle {
     /// Reads the L1 fees before the first change of the head tells them.
     fn first_l1_fees<S: StateSource>(
         &self,
-        timestamp: u64,
         source: S,
     ) -> Result<Option<Arc<L1Fees>>, SourceError> {
+        let timestamp = self.read().head.timestamp;
         let fees = L1Fees::read(&self.shared.spec, timestamp, source)?.map(Arc::new);
         let mut state = self.write();
         if state.l1_fees.is_none() {

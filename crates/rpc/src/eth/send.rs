@@ -26,6 +26,8 @@ use crate::{
 
 /// First byte of a blob transaction (EIP-4844).
 const BLOB_TX_TYPE: u8 = 3;
+/// Longest transaction that is checked on the reactor, bytes.
+const SMALL: usize = 2048;
 /// Calls of one port that wait for a receipt at once; more are refused.
 const MAX_WAITING: usize = 1024;
 
@@ -55,20 +57,35 @@ pub(super) fn register(module: &mut RpcModule<Shared>) {
 async fn send(shared: &Arc<Shared>, encoded: Bytes) -> Answer<B256> {
     match shared.context.config.sequencer.clone() {
         Some(sequencer) => forward(shared, &sequencer, encoded).await,
-        None => {
+        None if encoded.len() > SMALL || encoded.first() == Some(&BLOB_TX_TYPE) => {
             let insert = move |shared: &Shared| {
                 let (tx, sidecar) = decode_pooled(&encoded)?;
                 insert(shared, tx, sidecar)
             };
             Ok(shared.read(Weight::Light, insert).await?)
         }
+        None => Ok(send_small(shared, &encoded).await?),
     }
 }
 
+/// Recovery takes less time than handing it to another thread and back, as long as the transaction
+/// is small. Only reading state is left to the blocking threads, if it is needed at all.
+async fn send_small(shared: &Arc<Shared>, encoded: &[u8]) -> RpcResult<B256> {
+    let (tx, sidecar) = decode_pooled(encoded)?;
+    let checked = shared.context.pool.check(tx, sidecar)?;
+    let checked = match shared.context.pool.insert_known(checked) {
+        Ok(hash) => return Ok(hash),
+        Err(checked) => checked,
+    };
+    let insert = move |shared: &Shared| {
+        let state = shared.view().state()?;
+        Ok(shared.context.pool.insert(checked, state)?)
+    };
+    shared.read(Weight::Light, insert).await
+}
+
 fn insert(shared: &Shared, tx: Transaction, sidecar: Option<PooledSidecar>) -> RpcResult<B256> {
-    let hash = shared.context.pool.add(tx, sidecar, shared.view().state()?)?;
-    tracing::debug!(target: "rpc", %hash, "transaction taken in");
-    Ok(hash)
+    Ok(shared.context.pool.add(tx, sidecar, shared.view().state()?)?)
 }
 
 /// What the sequencer refuses is refused; what it took may be kept here too.
@@ -79,7 +96,6 @@ async fn forward(shared: &Arc<Shared>, sequencer: &Sequencer, encoded: Bytes) ->
     }
     shared.context.pool.check_fee_cap(&tx).map_err(RpcError::from)?;
     let hash = sequencer.send_raw_transaction(&encoded).await?;
-    tracing::debug!(target: "rpc", %hash, "transaction forwarded");
     if sequencer.retains() {
         let kept = shared.read(Weight::Light, move |shared| insert(shared, tx, sidecar)).await;
         if let Err(error) = kept {

@@ -476,6 +476,32 @@ fn a_new_head_weighs_pooled_transactions_at_its_own_l1_fee() {
 }
 
 #[test]
+fn a_known_sender_needs_no_state_unless_it_seems_too_poor_or_is_delegated() {
+    let fixture = fixture();
+    let pool = &fixture.pool;
+    let check = |nonce, value: u128| {
+        let tx = TxEip1559 { value: U256::from(value), ..transfer(nonce, 1) };
+        pool.check(Transaction::Eip1559(sign(tx, &key(1))), None).unwrap()
+    };
+    let unknown = pool.insert_known(check(0, 0)).unwrap_err();
+    pool.insert(unknown, &fixture.accounts).unwrap();
+    pool.insert_known(check(1, 0)).unwrap();
+
+    // It got richer, which the pool does not know.
+    let poor = pool.insert_known(check(2, ETHER)).unwrap_err();
+    fixture.accounts.set(address(&key(1)), 0, 3 * ETHER);
+    pool.insert(poor, &fixture.accounts).unwrap();
+    assert_eq!(fixture.status(), (3, 0));
+
+    let code_hash = B256::repeat_byte(1);
+    let account = Account { balance: U256::from(ETHER), code_hash, ..Default::default() };
+    fixture.accounts.set_account(address(&key(2)), account);
+    fixture.add(2, 0, 1);
+    let raised = pool.check(signed_transfer(&key(2), 0, 3), None).unwrap();
+    assert!(pool.insert_known(raised).is_err(), "others may have spent its balance");
+}
+
+#[test]
 fn an_op_chain_takes_no_blobs() {
     let spec = Arc::new(ChainSpec::dev());
     let genesis = spec.genesis_header.clone();
