@@ -170,9 +170,7 @@ impl PoolHandle {
         };
         let fees_known = l1_fees.is_some() || !self.shared.spec.is_op();
         match account.filter(|account| !account.has_code() && fees_known) {
-            Some(account) => {
-                self.admit(&checked, account, l1_fees.as_deref()).map_err(|_| checked)
-            }
+            Some(account) => self.admit(&checked, account, l1_fees.as_deref()).map_err(|_| checked),
             None => Err(checked),
         }
     }
@@ -339,10 +337,7 @@ impl PoolHandle {
     }
 
     /// Reads the L1 fees before the first change of the head tells them.
-    fn first_l1_fees<S: StateSource>(
-        &self,
-        source: S,
-    ) -> Result<Option<Arc<L1Fees>>, SourceError> {
+    fn first_l1_fees<S: StateSource>(&self, source: S) -> Result<Option<Arc<L1Fees>>, SourceError> {
         let timestamp = self.read().head.timestamp;
         let fees = L1Fees::read(&self.shared.spec, timestamp, source)?.map(Arc::new);
         let mut state = self.write();
