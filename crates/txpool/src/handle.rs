@@ -18,6 +18,7 @@ use banyan_primitives::{
 use crate::{
     BestTransactions, PoolConfig, PoolError, PooledTransaction,
     admit::admit,
+    blobs,
     canonical::{self, Known, Reading},
     entry::Entry,
     state::State,
@@ -142,11 +143,15 @@ impl PoolHandle {
     /// Second part: takes it in, by `state` (that of the head). Returns its hash.
     pub fn insert<S: StateSource>(
         &self,
-        checked: CheckedTransaction,
+        mut checked: CheckedTransaction,
         state: S,
     ) -> Result<B256, PoolError> {
         let account = state.account(&checked.entry.tx.sender)?.unwrap_or_default();
-        let known = self.read().l1_fees.clone();
+        let (rules, known) = {
+            let state = self.read();
+            (state.head.rules, state.l1_fees.clone())
+        };
+        blobs::upgrade(&rules, &mut checked.entry, &account)?;
         let l1_fees = match known {
             None if self.shared.spec.is_op() => self.first_l1_fees(&state)?,
             known => known,
@@ -154,12 +159,12 @@ impl PoolHandle {
         self.admit(&checked, account, l1_fees.as_deref())
     }
 
-    /// The same by what the pool knows of the sender, without reading state; gives the transaction
-    /// back if that is not enough to take it in.
+    /// The same by what the pool knows of the sender, without reading state; `None` if that is not
+    /// enough to take it in.
     ///
     /// What is known is as of the pool's head or older. An account without code spends by its own
     /// transactions alone, and those are followed: since then it can only have got richer.
-    pub fn insert_known(&self, checked: CheckedTransaction) -> Result<B256, CheckedTransaction> {
+    pub fn insert_known(&self, checked: &CheckedTransaction) -> Option<B256> {
         let (account, l1_fees) = {
             let (state, sender) = (self.read(), &checked.entry.tx.sender);
             let account = state.touched.get(sender).or_else(|| {
@@ -169,10 +174,9 @@ impl PoolHandle {
             (account.copied(), state.l1_fees.clone())
         };
         let fees_known = l1_fees.is_some() || !self.shared.spec.is_op();
-        match account.filter(|account| !account.has_code() && fees_known) {
-            Some(account) => self.admit(&checked, account, l1_fees.as_deref()).map_err(|_| checked),
-            None => Err(checked),
-        }
+        let simple = fees_known && checked.entry.tx.sidecar.is_none();
+        let account = account.filter(|account| !account.has_code() && simple)?;
+        self.admit(checked, account, l1_fees.as_deref()).ok()
     }
 
     fn admit(

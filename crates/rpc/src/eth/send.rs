@@ -73,10 +73,9 @@ async fn send(shared: &Arc<Shared>, encoded: Bytes) -> Answer<B256> {
 async fn send_small(shared: &Arc<Shared>, encoded: &[u8]) -> RpcResult<B256> {
     let (tx, sidecar) = decode_pooled(encoded)?;
     let checked = shared.context.pool.check(tx, sidecar)?;
-    let checked = match shared.context.pool.insert_known(checked) {
-        Ok(hash) => return Ok(hash),
-        Err(checked) => checked,
-    };
+    if let Some(hash) = shared.context.pool.insert_known(&checked) {
+        return Ok(hash);
+    }
     let insert = move |shared: &Shared| {
         let state = shared.view().state()?;
         Ok(shared.context.pool.insert(checked, state)?)
