@@ -32,6 +32,7 @@ pub(crate) fn admit(
 
     let tx = Arc::clone(&entry.tx);
     let replaced = state.put(entry, account).map(|old| (old, account));
+    state.note_read(&sender);
     let evicted = state.evict(config);
     if state.get(&hash).is_some() {
         return Ok(tx);

@@ -162,16 +162,12 @@ impl PoolHandle {
     /// The same by what the pool knows of the sender, without reading state; `None` if that is not
     /// enough to take it in.
     ///
-    /// What is known is as of the pool's head or older. An account without code spends by its own
-    /// transactions alone, and those are followed: since then it can only have got richer.
+    /// Only what was read at this head counts, and of accounts without code, which nobody else
+    /// spends from.
     pub fn insert_known(&self, checked: &CheckedTransaction) -> Option<B256> {
         let (account, l1_fees) = {
-            let (state, sender) = (self.read(), &checked.entry.tx.sender);
-            let account = state.touched.get(sender).or_else(|| {
-                let sender = state.sender(sender)?;
-                Some(sender.account())
-            });
-            (account.copied(), state.l1_fees.clone())
+            let state = self.read();
+            (state.account(&checked.entry.tx.sender), state.l1_fees.clone())
         };
         let fees_known = l1_fees.is_some() || !self.shared.spec.is_op();
         let simple = fees_known && checked.entry.tx.sidecar.is_none();

@@ -13,6 +13,8 @@ use crate::{PooledTransaction, entry::Entry};
 pub(crate) struct Sender {
     /// The account as last read.
     account: Account,
+    /// Number of the head ([`crate::state::State::heads`]) at which that was.
+    pub(crate) read_at: u64,
     txs: BTreeMap<u64, Entry>,
     /// Most that all transactions can cost together, wei.
     cost: U256,
@@ -38,6 +40,7 @@ impl Sender {
     pub(crate) fn new(account: Account) -> Self {
         Self {
             account,
+            read_at: 0,
             txs: BTreeMap::new(),
             cost: U256::ZERO,
             bytes: 0,

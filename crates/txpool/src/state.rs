@@ -23,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) head: Head,
+    /// Heads so far, the first included.
+    pub(crate) heads: u64,
     /// Fees of the head's L1 attributes; `None` on Ethereum chains, and until they are first read.
     pub(crate) l1_fees: Option<Arc<L1Fees>>,
     senders: HashMap<Address, Sender>,
@@ -76,6 +78,7 @@ impl State {
     pub(crate) fn new(head: Head) -> Self {
         Self {
             head,
+            heads: 1,
             l1_fees: None,
             senders: HashMap::new(),
             by_hash: B256Map::default(),
@@ -158,9 +161,26 @@ impl State {
         }
     }
 
+    /// The account of `address`, if it was read at this head.
+    pub(crate) fn account(&self, address: &Address) -> Option<Account> {
+        let pooled = || {
+            let sender = self.senders.get(address)?;
+            (sender.read_at == self.heads).then(|| sender.account())
+        };
+        self.touched.get(address).or_else(pooled).copied()
+    }
+
+    /// Notes that the account which a sender has was read at this head.
+    pub(crate) fn note_read(&mut self, address: &Address) {
+        if let Some(sender) = self.senders.get_mut(address) {
+            sender.read_at = self.heads;
+        }
+    }
+
     /// Takes a new head; demotes and promotes by its base fee.
     pub(crate) fn set_head(&mut self, head: Head) {
         let moved = self.head.base_fee != head.base_fee;
+        self.heads += 1;
         self.head = head;
         if !moved {
             return;

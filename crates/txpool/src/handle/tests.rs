@@ -494,6 +494,12 @@ fn a_known_sender_needs_no_state_unless_it_seems_too_poor_or_is_delegated() {
     pool.insert(poor, &fixture.accounts).unwrap();
     assert_eq!(fixture.status(), (3, 0));
 
+    let update = fixture.block(5, 0, &[]);
+    pool.on_canonical(&update, &fixture.accounts);
+    assert!(pool.insert_known(&check(3, 0)).is_none(), "read at an earlier head");
+    pool.insert(check(3, 0), &fixture.accounts).unwrap();
+    assert!(pool.insert_known(&check(4, 0)).is_some());
+
     let code_hash = B256::repeat_byte(1);
     let account = Account { balance: U256::from(ETHER), code_hash, ..Default::default() };
     fixture.accounts.set_account(address(&key(2)), account);
