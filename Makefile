@@ -18,7 +18,7 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
@@ -58,6 +58,9 @@ conformance: programs ## all fixtures under FIXTURES (folder, or packed archives
 
 bench: toolchain ## gas per second of newPayload and forkchoiceUpdated, by phase
 	$(CARGO) run --release --locked -p banyan -- bench replay $(ARGS)
+
+bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
+	$(CARGO) run --release --locked -p banyan -- bench ingest $(ARGS)
 
 docs: toolchain ## API documentation in target/doc
 	$(CARGO) doc --workspace --no-deps --locked

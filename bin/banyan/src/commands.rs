@@ -3,13 +3,13 @@
 use std::fmt::Display;
 
 use anyhow::{Result, bail};
-use banyan_node::{BenchConfig, StoreConfig, Workload, log_warning};
+use banyan_node::{BenchConfig, IngestClient, IngestConfig, StoreConfig, Workload, log_warning};
 use serde_json::Value;
 
 use crate::{
     args::{
-        BenchCommand, Cli, Command, DbCommand, ImportArgs, JournalArgs, NodeArgs, ProofsArgs,
-        ReplayArgs, StoreArgs,
+        BenchCommand, Cli, Command, DbCommand, ImportArgs, IngestArgs, IngestClientArgs,
+        JournalArgs, NodeArgs, ProofsArgs, ReplayArgs, StoreArgs,
     },
     compat, config, parse,
 };
@@ -43,6 +43,8 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
         Command::Bench(args) => match &args.command {
             BenchCommand::Replay(args) => replay(args),
             BenchCommand::Journal(args) => journal(args),
+            BenchCommand::Ingest(args) => ingest(args),
+            BenchCommand::IngestClient(args) => ingest_client(args),
         },
         Command::Proofs(args) => proofs(args),
         // Answered before, from the command line alone.
@@ -103,6 +105,26 @@ fn bench_config(args: &ReplayArgs) -> Result<BenchConfig> {
         seed: args.seed,
         directory: args.tmpdir.clone(),
     })
+}
+
+fn ingest(args: &IngestArgs) -> Result<()> {
+    let report = banyan_node::bench_ingest(&IngestConfig {
+        transactions: args.transactions,
+        senders: args.senders,
+        connections: args.connections,
+        block_time: args.block_time,
+        directory: args.tmpdir.clone(),
+    })?;
+    print_report(args.json, &report, &report.to_json())
+}
+
+fn ingest_client(args: &IngestClientArgs) -> Result<()> {
+    Ok(banyan_node::bench_ingest_client(&IngestClient {
+        address: args.address,
+        requests: args.requests.clone(),
+        senders: args.senders,
+        connections: args.connections,
+    })?)
 }
 
 fn proofs(args: &ProofsArgs) -> Result<()> {

@@ -5,13 +5,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use banyan_node::{
     AuthSettings, BuilderConfig, ChainChoice, ChainConfig, Client, DEV_MNEMONIC, DataDir,
     DevConfig, FileLogConfig, LogConfig, LogLevel, Namespace, NetworkConfig, NodeConfig, NodeKey,
-    PoolConfig, PublicSettings, RpcConfig, ServerLimits,
+    PoolConfig, PublicSettings, RpcConfig, Sequencer, ServerLimits,
 };
 
 use crate::{
     args::{
-        AuthArgs, BuilderArgs, ChainArgs, GasPriceArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs,
-        RpcLimitArgs, StoreArgs, TxPoolArgs, WsArgs,
+        AuthArgs, BuilderArgs, ChainArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs, RpcLimitArgs,
+        SendArgs, StoreArgs, TxPoolArgs, WsArgs,
     },
     parse,
 };
@@ -57,7 +57,7 @@ pub(crate) fn node(args: &NodeArgs) -> (NodeConfig, Vec<String>) {
         http: http(&args.http, ports.http, limits, dev.is_some(), &mut warnings),
         ws: ws(&args.ws, ports.ws, limits, dev.is_some(), &mut warnings),
         auth: auth(&args.auth, ports.auth),
-        rpc: rpc(&args.limits, &args.gas_price, &args.network),
+        rpc: rpc(args),
         network: network(&args.network, &ports),
         metrics: args
             .metrics
@@ -186,7 +186,8 @@ fn limits(args: &RpcLimitArgs) -> ServerLimits {
     }
 }
 
-fn rpc(limits: &RpcLimitArgs, gas_price: &GasPriceArgs, network: &NetworkArgs) -> RpcConfig {
+fn rpc(args: &NodeArgs) -> RpcConfig {
+    let NodeArgs { limits, gas_price, network, send, .. } = args;
     RpcConfig {
         gas_cap: or_unlimited(limits.gas_cap, u64::MAX / 2),
         call_timeout: or_unlimited(limits.evm_timeout, Duration::MAX),
@@ -200,7 +201,16 @@ fn rpc(limits: &RpcLimitArgs, gas_price: &GasPriceArgs, network: &NetworkArgs) -
         min_suggested_priority_fee: gas_price.min_suggested_priority_fee,
         network_id: network.network_id,
         eth_proof_window: limits.eth_proof_window,
+        sync_timeout: send.sync_timeout,
+        max_sync_timeout: send.max_sync_timeout.max(send.sync_timeout),
+        sequencer: sequencer(send),
     }
+}
+
+fn sequencer(args: &SendArgs) -> Option<Sequencer> {
+    let url = args.sequencer.as_deref()?;
+    let sequencer = Sequencer::new(url, &args.sequencer_headers, args.retain_forwarded);
+    Some(sequencer.expect("address and headers were checked while parsing"))
 }
 
 /// Zero on the command line means no limit.
@@ -242,6 +252,7 @@ fn pool(args: &TxPoolArgs, limits: &RpcLimitArgs) -> PoolConfig {
         max_account_slots: args.max_account_slots,
         price_bump: args.price_bump,
         blob_price_bump: args.blob_price_bump,
+        lifetime: args.lifetime,
         minimum_priority_fee: args.minimum_priority_fee,
         max_tx_bytes: args.max_tx_bytes,
         max_tx_gas: args.max_tx_gas,

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use banyan_node::{ColorChoice, Durability, LogFormat, Namespace, Nat};
+use banyan_node::{ColorChoice, Durability, LogFormat, Namespace, Nat, Sequencer};
 
 /// Longest duration taken from the command line: a year. Keeps arithmetic with clocks safe.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -30,6 +30,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 fn form(text: &str) -> String {
     format!("{text:?} is not a duration; write 100ms, 5s, 2m, or seconds")
+}
+
+/// Address of a sequencer.
+pub(crate) fn sequencer(text: &str) -> Result<String, String> {
+    Sequencer::new(text, &[], false).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+/// A header for the sequencer, `NAME=VALUE`.
+pub(crate) fn header(text: &str) -> Result<String, String> {
+    Sequencer::new("http://localhost", &[text.to_owned()], false)
+        .map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// `ADDR:PORT`, `:PORT` or `PORT` (on 127.0.0.1), `localhost:PORT`.

@@ -133,11 +133,27 @@ fn hive_may_write_values_as_words_of_their_own() {
 }
 
 #[test]
+fn transactions_are_sent_to_the_sequencer_that_was_named() {
+    assert!(node(&["node"]).rpc.sequencer.is_none());
+    for flag in ["--rollup.sequencer", "--rollup.sequencer-http", "--rollup.sequencer-ws"] {
+        let words = ["node", flag, "https://sequencer.example", "--rollup.sequencer-headers"];
+        let words: Vec<_> = words.into_iter().chain(["a=b,c=d"]).collect();
+        assert!(node(&words).rpc.sequencer.is_some(), "{flag}");
+    }
+    assert!(command_line(&["node", "--rollup.sequencer", "nowhere"]).is_err());
+    assert!(command_line(&["node", "--rollup.sequencer-headers", "a"]).is_err());
+    let words = ["node", "--rpc.send-raw-transaction-sync-timeout=90s", "--txpool.lifetime=60"];
+    let config = node(&words);
+    let seconds = Duration::from_secs;
+    let rpc = (config.rpc.sync_timeout, config.rpc.max_sync_timeout, config.pool.lifetime);
+    assert_eq!(rpc, (seconds(90), seconds(90), seconds(60)));
+}
+
+#[test]
 fn flags_without_effect_are_named_once() {
-    let words =
-        ["node", "--full", "--block-interval", "500000", "--rollup.sequencer-http=http://a"];
+    let words = ["node", "--full", "--block-interval", "500000", "--rollup.discovery.v4"];
     let (_, ignored) = command_line(&words).unwrap();
-    assert_eq!(ignored, ["full", "prune.block-interval", "rollup.sequencer"]);
+    assert_eq!(ignored, ["full", "prune.block-interval", "rollup.discovery.v4"]);
     let (_, ignored) = command_line(&["node", "--http", "--txpool.nolocals", "-d"]).unwrap();
     assert!(ignored.is_empty(), "{ignored:?}");
 }

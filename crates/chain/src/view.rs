@@ -156,23 +156,25 @@ impl ChainView {
 
     /// State after the head.
     pub fn state(&self) -> Result<StateView, ChainError> {
-        let hash = self.head.hash();
-        self.state_at(&hash)?.ok_or_else(|| SourceError::Stale(hash).into())
+        self.state_of(BlockRef::from(&self.head))
     }
 
     /// State after a block; `None` if the block is unknown. Persisted blocks are read from history.
     pub fn state_at(&self, hash: &B256) -> Result<Option<StateView>, ChainError> {
         let Some(header) = self.header_by_hash(hash)? else { return Ok(None) };
-        let block = BlockRef::from(&header);
+        self.state_of(BlockRef::from(&header)).map(Some)
+    }
+
+    fn state_of(&self, block: BlockRef) -> Result<StateView, ChainError> {
         let branch = self.tree.branch(block);
         match StateView::new(&self.db, branch.layers(), block) {
             Err(SourceError::Stale(_)) => {}
-            view => return Ok(Some(view?)),
+            view => return Ok(view?),
         }
-        if self.db.read()?.canonical_hash(block.number)? == Some(*hash) {
-            return Ok(Some(StateView::history(&self.db, block.number)?));
+        if self.db.read()?.canonical_hash(block.number)? == Some(block.hash) {
+            return Ok(StateView::history(&self.db, block.number)?);
         }
-        layered_view(&self.db, &branch, block).map(Some)
+        layered_view(&self.db, &branch, block)
     }
 
     /// As [`Self::state_at`], as a view that also has the tries: for execution and proofs. Costs

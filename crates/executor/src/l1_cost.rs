@@ -2,7 +2,7 @@ use banyan_chainspec::{ChainSpec, OpFork, Rules};
 use banyan_primitives::{
     Encodable2718, SealedBlock, SourceError, StateSource, Transaction, TransactionTrait, U256,
 };
-use op_revm::{L1BlockInfo, estimate_tx_compressed_size};
+use op_revm::{L1BlockInfo, OpSpecId, estimate_tx_compressed_size};
 
 use crate::{evm::op_spec_id, state::BlockState};
 
@@ -40,23 +40,47 @@ pub struct L1FeeReceipt {
     pub da_footprint_gas_scalar: Option<u16>,
 }
 
-/// L1 data fee plus the most that the operator fee can be, wei, for a transaction under the L1
-/// attributes stored in `source`; zero on Ethereum chains. For balance checks in the pool.
+/// What an OP chain's L1 attributes make a transaction pay besides gas and value: read once per
+/// state, asked for many transactions. For balance checks in the pool. Two that are equal charge
+/// the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct L1Fees {
+    info: L1BlockInfo,
+    fork: OpSpecId,
+}
+
+impl L1Fees {
+    /// Reads the L1 attributes stored in `source`; `None` on Ethereum chains.
+    pub fn read<S: StateSource>(
+        spec: &ChainSpec,
+        timestamp: u64,
+        source: S,
+    ) -> Result<Option<Self>, SourceError> {
+        // OP forks activate by time; every fork by number is long active.
+        let Some(fork) = spec.rules_at(u64::MAX, timestamp).op else { return Ok(None) };
+        let fork = op_spec_id(fork);
+        let mut state = BlockState::new(source);
+        let info = L1BlockInfo::try_fetch(&mut state, U256::ZERO, fork);
+        Ok(Some(Self { info: info.map_err(|error| error.0)?, fork }))
+    }
+
+    /// L1 data fee plus the most that the operator fee can be, wei; zero for a deposit. `encoded`
+    /// is the whole transaction (EIP-2718).
+    pub fn cost(&self, encoded: &[u8], gas_limit: u64) -> U256 {
+        self.info.clone().tx_cost(encoded, U256::from(gas_limit), self.fork)
+    }
+}
+
+/// What a transaction pays besides gas and value under the L1 attributes stored in `source`
+/// ([`L1Fees`]), wei; zero on Ethereum chains.
 pub fn l1_cost<S: StateSource>(
     spec: &ChainSpec,
     timestamp: u64,
     source: S,
     tx: &Transaction,
 ) -> Result<U256, SourceError> {
-    // OP forks activate by time; every fork by number is long active.
-    let Some(fork) = spec.rules_at(u64::MAX, timestamp).op else { return Ok(U256::ZERO) };
-    if tx.is_deposit() {
-        return Ok(U256::ZERO);
-    }
-    let fork = op_spec_id(fork);
-    let mut state = BlockState::new(source);
-    let mut info = L1BlockInfo::try_fetch(&mut state, U256::ZERO, fork).map_err(|error| error.0)?;
-    Ok(info.tx_cost(&tx.encoded_2718(), U256::from(tx.gas_limit()), fork))
+    let fees = L1Fees::read(spec, timestamp, source)?;
+    Ok(fees.map_or(U256::ZERO, |fees| fees.cost(&tx.encoded_2718(), tx.gas_limit())))
 }
 
 /// Fjord's estimate of the compressed size of an encoded transaction, bytes (at least 100).

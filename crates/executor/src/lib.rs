@@ -26,5 +26,5 @@ pub use block::{
 pub use call::{CallError, CallLimits, CallOutcome, CallRequest, CallStatus, StateOverrides, call};
 pub use context::BlockContext;
 pub use error::{ExecutionError, TxError};
-pub use l1_cost::{L1FeeReceipt, estimated_da_size, l1_cost, l1_fee_receipts};
+pub use l1_cost::{L1FeeReceipt, L1Fees, estimated_da_size, l1_cost, l1_fee_receipts};
 pub use memory::MemoryState;

@@ -1,9 +1,16 @@
 //! One line per block; while catching up, one per second.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use banyan_chain::ExecutedBlock;
+use banyan_chain::{CanonicalChange, ExecutedBlock};
 use banyan_primitives::B256;
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::timeout_at,
+};
 
 use crate::{progress::clock, status::unix_seconds};
 
@@ -48,6 +55,37 @@ pub(crate) enum Line {
     Block(BlockFacts),
     /// About so many blocks; the facts are their sums, and number, hash and age of the last one.
     Blocks(u64, BlockFacts),
+}
+
+/// Tells of the blocks that join the chain, until it stops.
+pub(crate) async fn log_blocks(mut changes: Receiver<Arc<CanonicalChange>>) {
+    let mut log = BlockLog::new(Instant::now());
+    loop {
+        match next(&mut changes, &mut log).await {
+            Ok(change) => {
+                for executed in &change.included {
+                    let lines = log.add(BlockFacts::of(executed), Instant::now());
+                    lines.iter().for_each(|line| line.log());
+                }
+            }
+            Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "blocks were not told of"),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// The next change. Blocks that wait to be told are told in the meantime.
+async fn next(
+    changes: &mut Receiver<Arc<CanonicalChange>>,
+    log: &mut BlockLog,
+) -> Result<Arc<CanonicalChange>, RecvError> {
+    while let Some(due) = log.due() {
+        match timeout_at(due.into(), changes.recv()).await {
+            Ok(change) => return change,
+            Err(_) => log.flush(Instant::now()).iter().for_each(|line| line.log()),
+        }
+    }
+    changes.recv().await
 }
 
 /// Decides what is told when. Time comes in as an argument.

@@ -1,16 +1,22 @@
-//! Follows the head: keeps the pool up to date and has the blocks logged.
+//! Follows the head: keeps the pool up to date.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use banyan_chain::{CanonicalChange, ChainHandle};
-use banyan_primitives::{B256, StateSource};
+use banyan_chain::{CanonicalChange, ChainError, ChainHandle, ChainView};
+use banyan_primitives::{B256, RecoveredBlock, SealedHeader};
 use banyan_txpool::{CanonicalUpdate, PoolHandle};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
-    time::timeout_at,
+    time::MissedTickBehavior,
 };
 
-use crate::block_log::{BlockFacts, BlockLog};
+/// How often the pool is told the time, and looks whether it is behind.
+const TICK: Duration = Duration::from_secs(30);
+/// Blocks walked one by one after missed changes; beyond that all accounts are read anew.
+const MAX_WALK: usize = 256;
 
 /// Follows until the chain stops.
 pub(crate) async fn follow(
@@ -18,87 +24,182 @@ pub(crate) async fn follow(
     pool: PoolHandle,
     mut changes: Receiver<Arc<CanonicalChange>>,
 ) {
-    let mut log = BlockLog::new(Instant::now());
+    let started = Instant::now();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The head that the pool is on. It moves only when the pool has, so a missed change shows.
+    let mut at = chain.view().head().clone();
+    let mut panicked = false;
     loop {
-        let chain_and_pool = (chain.clone(), pool.clone());
-        let work = match next(&mut changes, &mut log).await {
-            Ok(change) => {
-                for executed in &change.included {
-                    let lines = log.add(BlockFacts::of(executed), Instant::now());
-                    lines.iter().for_each(|line| line.log());
+        let change = tokio::select! {
+            change = changes.recv() => match change {
+                Ok(change) => Some(change),
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "head changes were missed; the pool catches up");
+                    None
                 }
-                tokio::task::spawn_blocking(move || apply(&chain_and_pool.1, &change))
+                Err(RecvError::Closed) => return,
+            },
+            _ = ticks.tick() => {
+                pool.tick(started.elapsed());
+                None
             }
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "head changes were missed; the pool is checked anew");
-                tokio::task::spawn_blocking(move || catch_up(&chain_and_pool.0, &chain_and_pool.1))
-            }
-            Err(RecvError::Closed) => return,
         };
-        if let Err(error) = work.await {
-            tracing::error!(%error, "following the head failed");
+        let (handles, from) = ((chain.clone(), pool.clone()), at.clone());
+        let work = move || advance(&handles.0, &handles.1, &from, change.as_deref());
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Ok(head)) => (at, panicked) = (head, false),
+            Ok(Err(error)) => tracing::warn!(%error, "the pool is behind the head"),
+            Err(error) => {
+                tracing::error!(%error, "following the head failed");
+                // The same blocks shall not make it fail again and again.
+                if std::mem::replace(&mut panicked, true) {
+                    at = chain.view().head().clone();
+                }
+            }
         }
     }
 }
 
-/// The next change. Blocks that wait to be told are told in the meantime.
-async fn next(
-    changes: &mut Receiver<Arc<CanonicalChange>>,
-    log: &mut BlockLog,
-) -> Result<Arc<CanonicalChange>, RecvError> {
-    while let Some(due) = log.due() {
-        match timeout_at(due.into(), changes.recv()).await {
-            Ok(change) => return change,
-            Err(_) => log.flush(Instant::now()).iter().for_each(|line| line.log()),
-        }
-    }
-    changes.recv().await
-}
-
-fn apply(pool: &PoolHandle, change: &CanonicalChange) {
-    let update = CanonicalUpdate {
-        head: change.view.head().clone(),
-        reverted: change
-            .reverted
-            .iter()
-            .flat_map(|block| block.transactions().map(|(tx, sender)| (tx.clone(), sender)))
-            .collect(),
-        included: change
-            .included
-            .iter()
-            .flat_map(|executed| executed.block.transactions())
-            .map(|(tx, sender)| (sender, *tx.hash()))
-            .collect(),
-    };
-    if !change.reverted.is_empty() {
-        let head = change.view.head();
-        tracing::info!(
-            number = head.number, hash = %head.hash(),
-            reverted = change.reverted.len(), included = change.included.len(), "reorg"
-        );
-    }
-    update_pool(pool, &update, change.view.state());
-}
-
-/// After missed changes any sender may be touched: each is named, with the hash of no transaction.
-fn catch_up(chain: &ChainHandle, pool: &PoolHandle) {
-    let (view, content) = (chain.view(), pool.content());
-    let senders = content.pending.keys().chain(content.queued.keys());
-    let included = senders.map(|sender| (*sender, B256::ZERO)).collect();
-    let update = CanonicalUpdate { head: view.head().clone(), reverted: Vec::new(), included };
-    update_pool(pool, &update, view.state());
-}
-
-fn update_pool<S: StateSource, E: std::fmt::Display>(
+/// Brings the pool from the head `from` to the present one; returns that. `change` is what just
+/// happened to the chain, if anything; it is enough if it begins at `from`.
+fn advance(
+    chain: &ChainHandle,
     pool: &PoolHandle,
-    update: &CanonicalUpdate,
-    state: Result<S, E>,
-) {
-    match state {
-        Ok(state) => pool.on_canonical(update, state),
-        Err(error) => tracing::warn!(%error, "the pool could not follow the head"),
-    }
+    from: &SealedHeader,
+    change: Option<&CanonicalChange>,
+) -> Result<SealedHeader, ChainError> {
+    let (view, update) = match change {
+        Some(change) if head_before(change) == from.hash() => {
+            let included = change.included.iter().map(|executed| &executed.block);
+            let update = update(change.view.head(), change.reverted.iter(), included);
+            (Arc::clone(&change.view), update)
+        }
+        _ => {
+            let view = chain.view();
+            if view.head().hash() == from.hash() {
+                return Ok(from.clone());
+            }
+            let update = catch_up(&view, from, pool)?;
+            (view, update)
+        }
+    };
+    pool.on_canonical(&update, view.state()?);
     let status = pool.status();
     metrics::gauge!("banyan_pool_pending_transactions").set(status.pending as f64);
     metrics::gauge!("banyan_pool_queued_transactions").set(status.queued as f64);
+    Ok(update.head)
+}
+
+/// The head that a change began with.
+fn head_before(change: &CanonicalChange) -> B256 {
+    match (change.reverted.last(), change.included.first()) {
+        (Some(reverted), _) => reverted.hash(),
+        (None, Some(included)) => included.block.header.parent_hash,
+        (None, None) => change.view.head().hash(),
+    }
+}
+
+/// Blocks are oldest first.
+fn update<'a>(
+    head: &SealedHeader,
+    reverted: impl Iterator<Item = &'a RecoveredBlock>,
+    included: impl Iterator<Item = &'a RecoveredBlock>,
+) -> CanonicalUpdate {
+    let transactions = included.flat_map(RecoveredBlock::transactions);
+    CanonicalUpdate {
+        head: head.clone(),
+        reverted: reverted
+            .flat_map(RecoveredBlock::transactions)
+            .map(|(tx, sender)| (tx.clone(), sender))
+            .collect(),
+        included: transactions.map(|(tx, sender)| (sender, *tx.hash())).collect(),
+    }
+}
+
+/// All that happened between the head `from` and that of `view`.
+fn catch_up(
+    view: &ChainView,
+    from: &SealedHeader,
+    pool: &PoolHandle,
+) -> Result<CanonicalUpdate, ChainError> {
+    if let Some((reverted, included)) = walk(view, from)? {
+        return Ok(update(view.head(), reverted.iter().rev(), included.iter().rev()));
+    }
+    // Too far apart: any sender may be touched. Each is named, with the hash of no transaction.
+    let content = pool.content();
+    let senders = content.pending.keys().chain(content.queued.keys());
+    let included = senders.map(|sender| (*sender, B256::ZERO)).collect();
+    Ok(CanonicalUpdate { head: view.head().clone(), reverted: Vec::new(), included })
+}
+
+/// Blocks that left and blocks that joined the chain, newest first.
+type Walk = (Vec<RecoveredBlock>, Vec<RecoveredBlock>);
+
+/// Walks from both heads down to their common ancestor; `None` if it is far, or a block is gone.
+fn walk(view: &ChainView, from: &SealedHeader) -> Result<Option<Walk>, ChainError> {
+    let (mut reverted, mut included) = (Vec::new(), Vec::new());
+    let (mut old, mut new) = (from.clone(), view.head().clone());
+    while old.hash() != new.hash() {
+        let (tip, blocks) = match new.number >= old.number {
+            true => (&mut new, &mut included),
+            false => (&mut old, &mut reverted),
+        };
+        let Some(block) = view.block_by_hash(&tip.hash())? else { return Ok(None) };
+        let Some(parent) = view.header_by_hash(&tip.parent_hash)? else { return Ok(None) };
+        *tip = parent;
+        blocks.push(block);
+        if reverted.len() + included.len() > MAX_WALK {
+            return Ok(None);
+        }
+    }
+    Ok(Some((reverted, included)))
+}
+
+#[cfg(test)]
+mod tests {
+    use banyan_chain::Durability;
+    use banyan_chainspec::ChainSpec;
+    use banyan_primitives::{SealedHeader, Transaction};
+    use banyan_txpool::PoolConfig;
+
+    use super::*;
+    use crate::bench::{Generator, Stack, Workload};
+
+    /// A pool that nobody tells of the chain's changes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn after_missed_changes_the_pool_catches_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut generator = Generator::new(Workload::Transfers, 1, 2, ChainSpec::dev().chain_id);
+        let genesis = generator.genesis(30_000_000).unwrap();
+        let spec = Arc::new(ChainSpec::from_genesis_json(&genesis).unwrap());
+        let stack =
+            Stack::open(&spec, folder.path(), Durability::Off, PoolConfig::default()).unwrap();
+        let start = stack.chain.view().head().clone();
+        let pool = PoolHandle::new(Arc::clone(&spec), PoolConfig::default(), start.clone());
+        let txs = generator.transactions(4);
+        for tx in &txs {
+            pool.add(tx.clone(), None, stack.chain.view().state().unwrap()).unwrap();
+        }
+        let pooled = |txs: &[Transaction]| txs.iter().all(|tx| pool.get(tx.hash()).is_some());
+        let advance = |from: &SealedHeader| advance(&stack.chain, &pool, from, None).unwrap();
+
+        for tx in &txs[..2] {
+            stack.build(30_000_000, std::slice::from_ref(tx)).await.unwrap();
+        }
+        let second = advance(&start);
+        assert_eq!((second.number, pool.status().pending), (2, 2));
+        assert!(pooled(&txs[2..]));
+        assert_eq!(advance(&second).hash(), second.hash(), "nothing new");
+
+        // The second block leaves the chain; another one comes in its place.
+        stack.engine.set_head(second.parent_hash).await.unwrap();
+        stack.build(30_000_000, &txs[2..3]).await.unwrap();
+        let other = advance(&second);
+        assert_eq!(other.number, 2);
+        assert_ne!(other.hash(), second.hash());
+        assert_eq!(pool.status().pending, 2);
+        assert!(pooled(&txs[1..2]) && pooled(&txs[3..]));
+        stack.close().await.unwrap();
+    }
 }

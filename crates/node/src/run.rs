@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     EngineError, NodeConfig, NodeError, StoreConfig,
     banner::{Banner, log_dev_accounts},
+    block_log::log_blocks,
     datadir::DataPaths,
     dev,
     engine::EngineClient,
@@ -83,7 +84,8 @@ struct Node {
     chain: ChainHandle,
     payload: PayloadHandle,
     servers: Servers,
-    follower: JoinHandle<()>,
+    /// Those that follow the head: the pool, and the log of blocks.
+    followers: [JoinHandle<()>; 2],
     driver: Option<JoinHandle<Result<(), EngineError>>>,
     stop: watch::Sender<bool>,
 }
@@ -122,7 +124,10 @@ impl Node {
         let payload =
             PayloadHandle::start_service(Arc::clone(spec), pool.clone(), config.builder.clone())
                 .map_err(NodeError::Thread)?;
-        let follower = tokio::spawn(follow(chain.clone(), pool.clone(), changes));
+        let followers = [
+            tokio::spawn(log_blocks(chain.subscribe())),
+            tokio::spawn(follow(chain.clone(), pool.clone(), changes)),
+        ];
         let rpc = Rpc::new(RpcContext {
             chain: chain.clone(),
             pool: pool.clone(),
@@ -155,7 +160,7 @@ impl Node {
             let engine = EngineClient::new(rpc.clone(), Arc::clone(spec));
             tokio::spawn(dev::drive(engine, chain.clone(), dev, stopped))
         });
-        Ok(Self { chain, payload, servers, follower, driver, stop })
+        Ok(Self { chain, payload, servers, followers, driver, stop })
     }
 
     /// Waits for a reason to end.
@@ -203,7 +208,7 @@ impl Node {
             tracing::warn!("open connections were cut");
         }
         self.payload.shutdown();
-        self.follower.abort();
+        self.followers.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{JwtSecret, Namespace};
+use crate::{JwtSecret, Namespace, Sequencer};
 
 /// Settings of the JSON-RPC methods, the same on every port.
 #[derive(Clone, Debug)]
@@ -30,6 +30,12 @@ pub struct RpcConfig {
     /// Blocks behind the head for which `eth_getProof` must answer (`--rpc.eth-proof-window`): a
     /// lower bound.
     pub eth_proof_window: u64,
+    /// How long `eth_sendRawTransactionSync` waits unless told otherwise.
+    pub sync_timeout: Duration,
+    /// The longest that it can be told to wait.
+    pub max_sync_timeout: Duration,
+    /// Where transactions are sent on to (`--rollup.sequencer`); `None`: into the pool.
+    pub sequencer: Option<Sequencer>,
 }
 
 impl Default for RpcConfig {
@@ -47,6 +53,9 @@ impl Default for RpcConfig {
             min_suggested_priority_fee: 1_000_000,
             network_id: None,
             eth_proof_window: 0,
+            sync_timeout: Duration::from_secs(30),
+            max_sync_timeout: Duration::from_secs(60),
+            sequencer: None,
         }
     }
 }

@@ -13,6 +13,8 @@ use jsonrpsee::types::ErrorObjectOwned;
 pub(crate) mod code {
     /// EVM revert (geth).
     pub(crate) const REVERT: i32 = 3;
+    /// `eth_sendRawTransactionSync` waited in vain (EIP-7966).
+    pub(crate) const SYNC_TIMEOUT: i32 = 4;
     /// An answer above the limit of its port (geth).
     pub(crate) const RESPONSE_TOO_LARGE: i32 = -32003;
     /// Not a request that can be answered, e.g. a batch above the limit (geth).
@@ -47,7 +49,7 @@ pub(crate) struct RpcError {
     pub(crate) code: i32,
     /// What happened.
     pub(crate) message: Cow<'static, str>,
-    /// Revert data.
+    /// Revert data, or the hash of a transaction still waited for.
     pub(crate) data: Option<Bytes>,
 }
 

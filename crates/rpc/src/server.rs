@@ -30,6 +30,11 @@ use crate::{
 /// How long [`ServerHandle::stop`] waits for open connections.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Method families of the Engine API port, besides its own. `miner_` is there for rollup-boost and
+/// for an op-batcher that talks to this port.
+const AUTH_FAMILIES: [Namespace; 4] =
+    [Namespace::Eth, Namespace::Net, Namespace::Web3, Namespace::Miner];
+
 /// What the methods work on.
 #[derive(Clone, Debug)]
 pub struct RpcContext {
@@ -147,8 +152,8 @@ impl Rpc {
         port.open(methods::public(self.shared.clone(), &api)).await
     }
 
-    /// Opens the Engine API port (HTTP and WebSocket, JWT); `eth_`, `net_` and `web3_` are served
-    /// there too.
+    /// Opens the Engine API port (HTTP and WebSocket, JWT); `eth_`, `net_`, `web3_` and
+    /// `miner_` are served there too.
     pub async fn serve_auth(&self, config: AuthConfig) -> Result<ServerHandle, ServeError> {
         let port = Port {
             addr: config.addr,
@@ -189,8 +194,7 @@ impl Rpc {
 
     fn auth_methods(&self) -> Methods {
         let shared = self.shared.with_own_limits();
-        let mut module =
-            methods::public(shared, &[Namespace::Eth, Namespace::Net, Namespace::Web3]);
+        let mut module = methods::public(shared, &AUTH_FAMILIES);
         engine::register(&mut module);
         module.into()
     }

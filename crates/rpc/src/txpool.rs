@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use banyan_primitives::Address;
+use banyan_primitives::{Address, TransactionTrait};
 use banyan_txpool::PooledTransaction;
 use jsonrpsee::RpcModule;
 use serde::Serialize;
@@ -20,9 +20,10 @@ pub(crate) fn register(module: &mut RpcModule<Shared>) {
     register_quick(module, "txpool_status", status);
     register_read(module, "txpool_content", Weight::Heavy, content);
     register_read(module, "txpool_contentFrom", Weight::Heavy, content_from);
+    register_read(module, "txpool_inspect", Weight::Heavy, inspect);
 }
 
-/// `txpool_status`, `txpool_content` and `txpool_contentFrom` all have this shape.
+/// All answers of the family have this shape.
 #[derive(Serialize)]
 struct Halves<T> {
     pending: T,
@@ -54,6 +55,28 @@ fn content_from(shared: &Shared, mut args: Args<'_>) -> RpcResult<Halves<ByNonce
         half.get(&sender).map(by_nonce).unwrap_or_default()
     };
     Ok(Halves { pending: of(&content.pending), queued: of(&content.queued) })
+}
+
+/// One line of text for each transaction.
+fn inspect(
+    shared: &Shared,
+    args: Args<'_>,
+) -> RpcResult<Halves<BTreeMap<String, BTreeMap<String, String>>>> {
+    args.end()?;
+    let content = shared.context.pool.content();
+    let convert = |half: &BTreeMap<Address, BTreeMap<u64, Arc<PooledTransaction>>>| {
+        let lines = |txs: &BTreeMap<u64, Arc<PooledTransaction>>| {
+            txs.iter().map(|(nonce, tx)| (nonce.to_string(), line(tx))).collect()
+        };
+        half.iter().map(|(sender, txs)| (sender.to_checksum(None), lines(txs))).collect()
+    };
+    Ok(Halves { pending: convert(&content.pending), queued: convert(&content.queued) })
+}
+
+fn line(tx: &PooledTransaction) -> String {
+    let to = tx.tx.to().map_or("contract creation".to_owned(), |to| to.to_checksum(None));
+    let (value, gas, price) = (tx.tx.value(), tx.tx.gas_limit(), tx.tx.max_fee_per_gas());
+    format!("{to}: {value} wei + {gas} gas × {price} wei")
 }
 
 /// Nonces are decimal text here, as geth writes them.

@@ -24,6 +24,7 @@ pub(crate) fn admit(
     state.set_account(sender, account);
     state.evict(config);
     check_nonce(state, &entry, &account)?;
+    check_kind(state, config, &entry)?;
     check_funds(state, &entry, &account)?;
     check_slots(state, config, &entry)?;
     check_delegation(state, &entry, &account)?;
@@ -31,6 +32,7 @@ pub(crate) fn admit(
 
     let tx = Arc::clone(&entry.tx);
     let replaced = state.put(entry, account).map(|old| (old, account));
+    state.note_read(&sender);
     let evicted = state.evict(config);
     if state.get(&hash).is_some() {
         return Ok(tx);
@@ -41,7 +43,7 @@ pub(crate) fn admit(
             state.put(entry, account);
         }
     }
-    Err(PoolError::Full)
+    Err(PoolError::Underpriced)
 }
 
 fn check_nonce(state: &State, entry: &Entry, account: &Account) -> Result<(), PoolError> {
@@ -53,6 +55,21 @@ fn check_nonce(state: &State, entry: &Entry, account: &Account) -> Result<(), Po
     let gap = state.sender(&entry.tx.sender).map_or(account.nonce, |sender| sender.first_gap());
     if entry.tx.sidecar.is_some() && nonce > gap {
         return refuse(format!("nonce too high: tx nonce {nonce}, gapped nonce {gap}"));
+    }
+    Ok(())
+}
+
+/// An account's pooled transactions all carry blobs, or none does; and those with blobs are few, as
+/// they are large.
+fn check_kind(state: &State, config: &PoolConfig, entry: &Entry) -> Result<(), PoolError> {
+    let Some(sender) = state.sender(&entry.tx.sender) else { return Ok(()) };
+    let blobs = entry.tx.sidecar.is_some();
+    if sender.txs().values().next().is_some_and(|other| other.tx.sidecar.is_some() != blobs) {
+        return refuse("address already reserved");
+    }
+    let (pooled, replaces) = (sender.txs().len(), sender.txs().contains_key(&entry.nonce()));
+    if blobs && !replaces && pooled >= config.max_account_slots {
+        return refuse(format!("account limit exceeded: pooled {pooled} txs"));
     }
     Ok(())
 }
@@ -107,14 +124,13 @@ fn check_slots(state: &State, config: &PoolConfig, entry: &Entry) -> Result<(), 
 fn check_delegation(state: &State, entry: &Entry, account: &Account) -> Result<(), PoolError> {
     let address = &entry.tx.sender;
     if account.has_code() || state.is_authority(address) {
-        match state.sender(address) {
-            None if entry.nonce() != account.nonce => {
-                return refuse("gapped-nonce tx from delegated accounts");
-            }
-            Some(sender) if !sender.txs().contains_key(&entry.nonce()) => {
-                return refuse("in-flight transaction limit reached for delegated accounts");
-            }
-            _ => {}
+        let next = state.sender(address).map_or(account.nonce, |sender| sender.first_gap());
+        let in_flight = account.nonce..next;
+        if in_flight.is_empty() && entry.nonce() != account.nonce {
+            return refuse("gapped-nonce tx from delegated accounts");
+        }
+        if !in_flight.is_empty() && !in_flight.contains(&entry.nonce()) {
+            return refuse("in-flight transaction limit reached for delegated accounts");
         }
     }
     let reserved = |authority| state.sender(authority).is_some_and(|known| known.txs().len() > 1);

@@ -1,13 +1,15 @@
 //! Blob sidecars: their rules, and which pooled transaction holds which blob.
 
+use std::sync::Arc;
+
 use alloy_eips::{
     eip4844::{BLOB_TX_MIN_BLOB_GASPRICE, c_kzg, kzg_to_versioned_hash},
     eip7594::{CELLS_PER_EXT_BLOB, MAX_BLOBS_PER_TX_FUSAKA},
 };
 use banyan_chainspec::{Fork, Rules};
-use banyan_primitives::{B256, B256Map, PooledSidecar, Transaction, TransactionTrait};
+use banyan_primitives::{Account, B256, B256Map, PooledSidecar, Transaction, TransactionTrait};
 
-use crate::{PoolError, PooledTransaction, validate::refuse};
+use crate::{PoolError, PooledTransaction, entry::Entry, validate::refuse};
 
 /// Tables of the trusted setup that speed up making proofs; verifying them needs none.
 const PRECOMPUTE: u64 = 0;
@@ -21,7 +23,8 @@ pub fn load_trusted_setup() {
 /// Checks a blob transaction's blobs against their commitments; other types pass, without blobs.
 ///
 /// Sidecars have one proof per blob up to Prague (version 0) and one per cell since Osaka
-/// (version 1, EIP-7594), as it is the block builder who hands them on.
+/// (version 1, EIP-7594), as it is the block builder who hands them on. Old ones pass since Osaka
+/// too, to be upgraded.
 pub(crate) fn validate(
     rules: &Rules,
     tx: &Transaction,
@@ -58,9 +61,35 @@ pub(crate) fn validate(
 
 fn check_version(rules: &Rules, sidecar: &PooledSidecar) -> Result<(), PoolError> {
     let (want, got) = (wanted(rules), version(sidecar));
-    if want != got {
+    // Old proofs are exchanged for new ones later: see `upgrade`.
+    if want < got {
         return refuse(format!("unexpected sidecar version, want: {want}, got: {got}"));
     }
+    Ok(())
+}
+
+/// Gives a sidecar with blob proofs the cell proofs that a block needs since Osaka, as geth does for
+/// senders that still make the old ones. That takes about a fifth of a second per blob, so it is
+/// done for those alone whom `account` lets pay.
+pub(crate) fn upgrade(
+    rules: &Rules,
+    entry: &mut Entry,
+    account: &Account,
+) -> Result<(), PoolError> {
+    let due = entry.tx.sidecar.as_ref().is_some_and(|it| version(it) < wanted(rules));
+    if !due || entry.nonce() < account.nonce || entry.cost > account.balance {
+        return Ok(());
+    }
+    let tx = Arc::make_mut(&mut entry.tx);
+    tx.sidecar = match tx.sidecar.take() {
+        Some(PooledSidecar::Eip4844(old)) => {
+            let new = old.try_into_7594(c_kzg::ethereum_kzg_settings(PRECOMPUTE));
+            let new =
+                new.or_else(|error| refuse(format!("blob sidecar conversion failed: {error}")))?;
+            Some(PooledSidecar::Eip7594(new))
+        }
+        new => new,
+    };
     Ok(())
 }
 

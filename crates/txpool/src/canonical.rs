@@ -9,9 +9,10 @@ use std::{
 };
 
 use banyan_chainspec::ChainSpec;
-use banyan_executor::l1_cost;
+use banyan_executor::L1Fees;
 use banyan_primitives::{
-    Account, Address, B256, SourceError, StateSource, Transaction, TransactionTrait, U256,
+    Account, Address, B256, B256Map, Encodable2718, StateSource, Transaction, TransactionTrait,
+    U256,
 };
 
 use crate::{
@@ -33,6 +34,8 @@ pub(crate) struct Reading {
     unread: HashSet<Address>,
     /// Transactions that left the chain and are not in it again.
     reverted: Vec<Entry>,
+    /// The head's L1 fees, if they differ from those before, and what they come to.
+    l1_fees: Option<(Arc<L1Fees>, B256Map<U256>)>,
 }
 
 /// Senders whose account may have changed in a way that matters.
@@ -54,29 +57,35 @@ pub(crate) fn lost_blobs(
     hashes.filter_map(|hash| Some((hash, state.recent.blob_transaction(&hash)?))).collect()
 }
 
-/// What it takes to make reverted transactions ready for the pool.
+/// What the pool itself adds to a reading.
 #[derive(Debug)]
-pub(crate) struct Revive<'a> {
+pub(crate) struct Known<'a> {
     pub(crate) spec: &'a ChainSpec,
     /// Blob transactions with their sidecars, from [`lost_blobs`].
     pub(crate) lost_blobs: HashMap<B256, Arc<PooledTransaction>>,
     pub(crate) arrivals: &'a AtomicU64,
+    /// L1 fees before the change.
+    pub(crate) l1_fees: Option<Arc<L1Fees>>,
+    /// What is in the pool.
+    pub(crate) pooled: Vec<Arc<PooledTransaction>>,
 }
 
 impl Reading {
-    /// Reads the accounts of `touched` senders and the costs of reverted transactions.
+    /// Reads the accounts of `touched` senders, the L1 fees, and the costs of transactions.
     pub(crate) fn new<S: StateSource>(
         update: &CanonicalUpdate,
         touched: HashSet<Address>,
-        revive: &Revive<'_>,
+        known: &Known<'_>,
         source: &S,
     ) -> Self {
         let mut reading = Self {
-            head: Head::new(revive.spec, &update.head),
+            head: Head::new(known.spec, &update.head),
             accounts: HashMap::with_capacity(touched.len()),
             unread: HashSet::new(),
             reverted: Vec::new(),
+            l1_fees: None,
         };
+        reading.read_l1_fees(known, source);
         for sender in touched {
             match source.account(&sender) {
                 Ok(account) => {
@@ -89,50 +98,44 @@ impl Reading {
             }
         }
         let included: HashSet<_> = update.included.iter().map(|(_, hash)| hash).collect();
-        for (tx, sender) in &update.reverted {
-            if tx.is_deposit() || included.contains(tx.hash()) {
-                continue;
-            }
-            match revive.entry(tx, *sender, reading.head.timestamp, source) {
-                Ok(entry) => reading.reverted.extend(entry),
-                Err(error) => tracing::warn!(hash = %tx.hash(), %error, "pool lost a transaction"),
-            }
-        }
+        let fees = reading.l1_fees.as_ref().map(|(fees, _)| fees).or(known.l1_fees.as_ref());
+        let left = update.reverted.iter().filter(|(tx, _)| !included.contains(tx.hash()));
+        reading.reverted =
+            left.filter_map(|(tx, sender)| known.revive(tx, *sender, fees)).collect();
         reading
+    }
+
+    fn read_l1_fees<S: StateSource>(&mut self, known: &Known<'_>, source: &S) {
+        match L1Fees::read(known.spec, self.head.timestamp, source) {
+            Ok(Some(fees)) if known.l1_fees.as_deref() != Some(&fees) => {
+                let costs = known.pooled.iter().map(|tx| (tx.hash(), tx.l1_cost(&fees)));
+                let costs = costs.collect();
+                self.l1_fees = Some((Arc::new(fees), costs));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "pool keeps the L1 fees of an earlier head"),
+        }
     }
 }
 
-impl Revive<'_> {
-    /// Makes a reverted transaction ready for the pool; `None` for blobs that are gone.
-    fn entry<S: StateSource>(
+impl Known<'_> {
+    /// Makes a reverted transaction ready for the pool; `None` for deposits, and for blobs that are
+    /// gone.
+    fn revive(
         &self,
         tx: &Transaction,
         sender: Address,
-        timestamp: u64,
-        source: &S,
-    ) -> Result<Option<Entry>, SourceError> {
+        fees: Option<&Arc<L1Fees>>,
+    ) -> Option<Entry> {
         let sidecar = self.lost_blobs.get(tx.hash()).and_then(|tx| tx.sidecar.clone());
-        if sidecar.is_none() && tx.blob_count().is_some() {
-            return Ok(None);
+        if tx.is_deposit() || (sidecar.is_none() && tx.blob_count().is_some()) {
+            return None;
         }
-        let cost = extra_cost(self.spec, timestamp, source, tx)?;
         let sequence = self.arrivals.fetch_add(1, Ordering::Relaxed);
-        let is_op = self.spec.is_op();
-        let tx = PooledTransaction::new(tx.clone(), sender, sidecar, is_op, sequence);
-        Ok(Some(Entry::new(tx, cost)))
-    }
-}
-
-/// L1 and operator fee of a transaction, wei; zero on Ethereum chains.
-pub(crate) fn extra_cost<S: StateSource>(
-    spec: &ChainSpec,
-    timestamp: u64,
-    source: &S,
-    tx: &Transaction,
-) -> Result<U256, SourceError> {
-    match spec.is_op() {
-        true => l1_cost(spec, timestamp, source, tx),
-        false => Ok(U256::ZERO),
+        let (encoded, is_op) = (tx.encoded_2718(), self.spec.is_op());
+        let cost = fees.map_or(U256::ZERO, |fees| fees.cost(&encoded, tx.gas_limit()));
+        let tx = PooledTransaction::new(tx.clone(), &encoded, sender, sidecar, is_op, sequence);
+        Some(Entry::new(tx, cost))
     }
 }
 
@@ -143,7 +146,7 @@ pub(crate) fn apply(
     update: &CanonicalUpdate,
     reading: Reading,
 ) -> Vec<Arc<PooledTransaction>> {
-    let Reading { head, accounts, unread, reverted } = reading;
+    let Reading { head, accounts, unread, reverted, l1_fees } = reading;
     for (_, hash) in &update.included {
         if let Some(tx) = state.get(hash).cloned() {
             state.recent.included(&tx);
@@ -160,6 +163,9 @@ pub(crate) fn apply(
     state.set_head(head);
     if changed {
         drop_outdated(state);
+    }
+    if let Some((fees, costs)) = l1_fees {
+        state.set_l1_fees(fees, &costs);
     }
     let mut revived = Vec::new();
     for entry in reverted {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// Limits of the pool; defaults as op-reth's.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
@@ -19,6 +21,8 @@ pub struct PoolConfig {
     pub price_bump: u128,
     /// The same for blob transactions.
     pub blob_price_bump: u128,
+    /// Longest time that a transaction may wait for an earlier nonce, funds or a lower base fee.
+    pub lifetime: Duration,
     /// Lowest priority fee accepted, wei.
     pub minimum_priority_fee: u128,
     /// Largest encoded transaction, bytes (a sidecar does not count).
@@ -40,6 +44,7 @@ impl Default for PoolConfig {
             max_account_slots: 16,
             price_bump: 10,
             blob_price_bump: 100,
+            lifetime: Duration::from_secs(3 * 60 * 60),
             minimum_priority_fee: 0,
             max_tx_bytes: 128 << 10,
             max_tx_gas: None,

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use banyan_primitives::{Address, Transaction, TransactionTrait, U256, signer};
 
@@ -10,18 +10,28 @@ pub(crate) struct Entry {
     /// The transaction.
     pub(crate) tx: Arc<PooledTransaction>,
     /// The most it can take from the sender's balance, wei: gas and blob gas at their caps, value,
-    /// and on OP chains the L1 and operator fees as they stood at admission.
+    /// and on OP chains the L1 and operator fees at the head.
     pub(crate) cost: U256,
+    /// The same without those fees.
+    own_cost: U256,
     /// Accounts that it delegates (EIP-7702).
     pub(crate) authorities: Box<[Address]>,
+    /// Since when it is known to wait, on the clock of [`crate::PoolHandle::tick`].
+    pub(crate) waits_since: Option<Duration>,
 }
 
 impl Entry {
     /// Joins a transaction with its cost. `l1_cost` is in wei.
     pub(crate) fn new(tx: PooledTransaction, l1_cost: U256) -> Self {
-        let cost = max_cost(&tx.tx).saturating_add(l1_cost);
+        let own_cost = max_cost(&tx.tx);
+        let cost = own_cost.saturating_add(l1_cost);
         let authorities = authorities(&tx.tx);
-        Self { tx: Arc::new(tx), cost, authorities }
+        Self { tx: Arc::new(tx), cost, own_cost, authorities, waits_since: None }
+    }
+
+    /// Takes another L1 cost, wei.
+    pub(crate) fn reprice(&mut self, l1_cost: U256) {
+        self.cost = self.own_cost.saturating_add(l1_cost);
     }
 
     pub(crate) fn nonce(&self) -> u64 {

@@ -12,9 +12,9 @@ pub enum PoolError {
     /// `replacement transaction underpriced`.
     #[error("replacement transaction underpriced")]
     ReplacementUnderpriced,
-    /// `txpool is full`: each transaction kept pays a better tip than this one.
-    #[error("txpool is full")]
-    Full,
+    /// `transaction underpriced`: the pool is full of transactions that pay better tips.
+    #[error("transaction underpriced")]
+    Underpriced,
     /// State could not be read: not the transaction's fault.
     #[error(transparent)]
     Source(#[from] SourceError),

@@ -5,18 +5,24 @@ use std::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use banyan_chainspec::ChainSpec;
-use banyan_primitives::{Address, B256, PooledSidecar, SealedHeader, StateSource, Transaction};
+use banyan_executor::L1Fees;
+use banyan_primitives::{
+    Account, Address, B256, Encodable2718, PooledSidecar, SealedHeader, SourceError, StateSource,
+    Transaction, TransactionTrait, U256,
+};
 
 use crate::{
     BestTransactions, PoolConfig, PoolError, PooledTransaction,
     admit::admit,
-    canonical::{self, Reading, Revive, extra_cost},
+    blobs,
+    canonical::{self, Known, Reading},
     entry::Entry,
     state::State,
-    validate::{Head, validate},
+    validate::{Head, check_fee_cap, validate},
 };
 
 /// What moving the head means to the pool.
@@ -46,6 +52,13 @@ pub struct PoolContent {
     pub pending: BTreeMap<Address, BTreeMap<u64, Arc<PooledTransaction>>>,
     /// Waiting.
     pub queued: BTreeMap<Address, BTreeMap<u64, Arc<PooledTransaction>>>,
+}
+
+/// A transaction that passed all checks that need no state ([`PoolHandle::check`]).
+#[derive(Clone, Debug)]
+pub struct CheckedTransaction {
+    entry: Entry,
+    encoded: Vec<u8>,
 }
 
 /// Hears of every transaction taken in.
@@ -101,26 +114,86 @@ impl PoolHandle {
         sidecar: Option<PooledSidecar>,
         state: S,
     ) -> Result<B256, PoolError> {
+        self.insert(self.check(tx, sidecar)?, state)
+    }
+
+    /// First part of [`Self::add`]: all that needs no state.
+    pub fn check(
+        &self,
+        tx: Transaction,
+        sidecar: Option<PooledSidecar>,
+    ) -> Result<CheckedTransaction, PoolError> {
         let Shared { spec, config, .. } = &*self.shared;
-        let hash = *tx.hash();
         let head = {
             let state = self.read();
-            if state.get(&hash).is_some() {
+            if state.get(tx.hash()).is_some() {
                 return Err(PoolError::AlreadyKnown);
             }
             state.head
         };
-        let minimum_tip = *unpoisoned(self.shared.minimum_tip.read());
-        let sender = validate(spec, config, minimum_tip, &head, &tx, sidecar.as_ref())?;
-        let account = state.account(&sender)?.unwrap_or_default();
-        let l1_cost = extra_cost(spec, head.timestamp, &state, &tx)?;
+        let minimum_tip = self.minimum_tip();
+        let encoded = tx.encoded_2718();
+        let size = encoded.len();
+        let sender = validate(spec, config, minimum_tip, &head, &tx, size, sidecar.as_ref())?;
         let sequence = self.shared.arrivals.fetch_add(1, Ordering::Relaxed);
-        let tx = PooledTransaction::new(tx, sender, sidecar, spec.is_op(), sequence);
-        let entry = Entry::new(tx, l1_cost);
-        let tx = admit(&mut self.write(), config, entry, account)?;
+        let tx = PooledTransaction::new(tx, &encoded, sender, sidecar, spec.is_op(), sequence);
+        Ok(CheckedTransaction { entry: Entry::new(tx, U256::ZERO), encoded })
+    }
+
+    /// Second part: takes it in, by `state` (that of the head). Returns its hash.
+    pub fn insert<S: StateSource>(
+        &self,
+        mut checked: CheckedTransaction,
+        state: S,
+    ) -> Result<B256, PoolError> {
+        let account = state.account(&checked.entry.tx.sender)?.unwrap_or_default();
+        let (rules, known) = {
+            let state = self.read();
+            (state.head.rules, state.l1_fees.clone())
+        };
+        blobs::upgrade(&rules, &mut checked.entry, &account)?;
+        let l1_fees = match known {
+            None if self.shared.spec.is_op() => self.first_l1_fees(&state)?,
+            known => known,
+        };
+        self.admit(&checked, account, l1_fees.as_deref())
+    }
+
+    /// The same by what the pool knows of the sender, without reading state; `None` if that is not
+    /// enough to take it in.
+    ///
+    /// Only what was read at this head counts, and of accounts without code, which nobody else
+    /// spends from.
+    pub fn insert_known(&self, checked: &CheckedTransaction) -> Option<B256> {
+        let (account, l1_fees) = {
+            let state = self.read();
+            (state.account(&checked.entry.tx.sender), state.l1_fees.clone())
+        };
+        let fees_known = l1_fees.is_some() || !self.shared.spec.is_op();
+        let simple = fees_known && checked.entry.tx.sidecar.is_none();
+        let account = account.filter(|account| !account.has_code() && simple)?;
+        self.admit(checked, account, l1_fees.as_deref()).ok()
+    }
+
+    fn admit(
+        &self,
+        checked: &CheckedTransaction,
+        account: Account,
+        l1_fees: Option<&L1Fees>,
+    ) -> Result<B256, PoolError> {
+        let mut entry = checked.entry.clone();
+        if let Some(fees) = l1_fees {
+            entry.reprice(fees.cost(&checked.encoded, entry.tx.tx.gas_limit()));
+        }
+        let tx = admit(&mut self.write(), &self.shared.config, entry, account)?;
         self.changed();
         self.announce(std::slice::from_ref(&tx));
-        Ok(hash)
+        Ok(tx.hash())
+    }
+
+    /// The total fee that RPC lets pass, for a transaction that is sent on instead of taken in.
+    pub fn check_fee_cap(&self, tx: &Transaction) -> Result<(), PoolError> {
+        check_fee_cap(&self.shared.config, tx)
     }
 
     /// Follows the head: drops included transactions, takes reverted ones back in, re-checks
@@ -130,22 +203,44 @@ impl PoolHandle {
     /// An account that cannot be read is tried again with the next head.
     pub fn on_canonical<S: StateSource>(&self, update: &CanonicalUpdate, state: S) {
         let Shared { spec, config, .. } = &*self.shared;
-        let (touched, lost_blobs) = {
+        let (touched, known) = {
             let state = self.read();
-            (canonical::touched(&state, update), canonical::lost_blobs(&state, update))
+            let known = Known {
+                spec,
+                lost_blobs: canonical::lost_blobs(&state, update),
+                arrivals: &self.shared.arrivals,
+                l1_fees: state.l1_fees.clone(),
+                pooled: match spec.is_op() {
+                    true => state.transactions().cloned().collect(),
+                    false => Vec::new(),
+                },
+            };
+            (canonical::touched(&state, update), known)
         };
-        let revive = Revive { spec, lost_blobs, arrivals: &self.shared.arrivals };
-        let reading = Reading::new(update, touched, &revive, &state);
+        let reading = Reading::new(update, touched, &known, &state);
         let revived = canonical::apply(&mut self.write(), config, update, reading);
         self.changed();
         self.announce(&revived);
     }
 
-    /// Executable transactions for a block with this base fee (and blob base fee, wei).
+    /// Tells the pool the time since some fixed moment; to be called now and then. What has waited
+    /// longer than its lifetime leaves; returns how many that were.
+    pub fn tick(&self, now: Duration) -> usize {
+        let expired = self.write().expire(now, self.shared.config.lifetime);
+        if expired > 0 {
+            self.changed();
+        }
+        expired
+    }
+
+    /// Executable transactions for a block with this base fee (and blob base fee, wei), as far as
+    /// they pay the minimum tip.
     pub fn best(&self, base_fee: u64, blob_base_fee: u128) -> BestTransactions {
+        let minimum_tip = self.minimum_tip();
         let state = self.read();
         let senders = state.senders().map(|(address, sender)| {
             let txs = sender.executable(base_fee, blob_base_fee);
+            let txs = txs.take_while(|entry| entry.tx.effective_tip(base_fee) >= minimum_tip);
             (*address, txs.map(|entry| Arc::clone(&entry.tx)).collect())
         });
         BestTransactions::new(base_fee, senders)
@@ -228,9 +323,28 @@ impl PoolHandle {
         *unpoisoned(self.shared.listener.write()) = Some(Arc::new(listener));
     }
 
-    /// Lowest tip accepted from now on, wei (`miner_setGasPrice`).
+    /// Lowest tip accepted and built with from now on, wei (`miner_setGasPrice`). What offers less
+    /// leaves.
     pub fn set_minimum_tip(&self, wei: u128) {
         *unpoisoned(self.shared.minimum_tip.write()) = wei;
+        if self.write().drop_below_tip(wei) > 0 {
+            self.changed();
+        }
+    }
+
+    fn minimum_tip(&self) -> u128 {
+        *unpoisoned(self.shared.minimum_tip.read())
+    }
+
+    /// Reads the L1 fees before the first change of the head tells them.
+    fn first_l1_fees<S: StateSource>(&self, source: S) -> Result<Option<Arc<L1Fees>>, SourceError> {
+        let timestamp = self.read().head.timestamp;
+        let fees = L1Fees::read(&self.shared.spec, timestamp, source)?.map(Arc::new);
+        let mut state = self.write();
+        if state.l1_fees.is_none() {
+            state.l1_fees.clone_from(&fees);
+        }
+        Ok(fees)
     }
 
     fn changed(&self) {

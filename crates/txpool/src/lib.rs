@@ -31,5 +31,7 @@ pub use best::BestTransactions;
 pub use blobs::load_trusted_setup;
 pub use config::PoolConfig;
 pub use error::PoolError;
-pub use handle::{CanonicalUpdate, PoolContent, PoolHandle, PoolListener, PoolStatus};
+pub use handle::{
+    CanonicalUpdate, CheckedTransaction, PoolContent, PoolHandle, PoolListener, PoolStatus,
+};
 pub use transaction::PooledTransaction;

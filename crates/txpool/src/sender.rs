@@ -1,4 +1,4 @@
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use banyan_primitives::{Account, Address, TransactionTrait, U256};
 
@@ -13,6 +13,8 @@ use crate::{PooledTransaction, entry::Entry};
 pub(crate) struct Sender {
     /// The account as last read.
     account: Account,
+    /// Number of the head ([`crate::state::State::heads`]) at which that was.
+    pub(crate) read_at: u64,
     txs: BTreeMap<u64, Entry>,
     /// Most that all transactions can cost together, wei.
     cost: U256,
@@ -38,6 +40,7 @@ impl Sender {
     pub(crate) fn new(account: Account) -> Self {
         Self {
             account,
+            read_at: 0,
             txs: BTreeMap::new(),
             cost: U256::ZERO,
             bytes: 0,
@@ -110,6 +113,35 @@ impl Sender {
         self.account = account;
         self.refresh(base_fee);
         removed
+    }
+
+    /// Takes other L1 costs; returns what alone costs more than the balance now.
+    pub(crate) fn reprice(
+        &mut self,
+        l1_cost: impl Fn(&PooledTransaction) -> U256,
+        base_fee: u64,
+    ) -> Vec<Entry> {
+        self.cost = U256::ZERO;
+        for entry in self.txs.values_mut() {
+            entry.reprice(l1_cost(&entry.tx));
+            self.cost = self.cost.saturating_add(entry.cost);
+        }
+        self.set_account(self.account, base_fee)
+    }
+
+    /// Nonces of what has waited for `lifetime` or longer. The wait begins when it is first seen
+    /// here, and ends when the transaction is executable.
+    pub(crate) fn expired(&mut self, now: Duration, lifetime: Duration) -> Vec<u64> {
+        let ready = self.account.nonce..self.ready_end;
+        let mut expired = Vec::new();
+        for (nonce, entry) in &mut self.txs {
+            if ready.contains(nonce) {
+                entry.waits_since = None;
+            } else if now.saturating_sub(*entry.waits_since.get_or_insert(now)) >= lifetime {
+                expired.push(*nonce);
+            }
+        }
+        expired
     }
 
     /// Finds the executable prefix anew, for another base fee.

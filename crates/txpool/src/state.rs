@@ -1,9 +1,11 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet, hash_map::Entry as MapEntry},
     sync::Arc,
+    time::Duration,
 };
 
-use banyan_primitives::{Account, Address, B256, B256Map};
+use banyan_executor::L1Fees;
+use banyan_primitives::{Account, Address, B256, B256Map, TransactionTrait, U256};
 
 use crate::{
     PoolConfig, PooledTransaction,
@@ -21,6 +23,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) head: Head,
+    /// Heads so far, the first included.
+    pub(crate) heads: u64,
+    /// Fees of the head's L1 attributes; `None` on Ethereum chains, and until they are first read.
+    pub(crate) l1_fees: Option<Arc<L1Fees>>,
     senders: HashMap<Address, Sender>,
     by_hash: B256Map<Arc<PooledTransaction>>,
     pending: Subpool,
@@ -72,6 +78,8 @@ impl State {
     pub(crate) fn new(head: Head) -> Self {
         Self {
             head,
+            heads: 1,
+            l1_fees: None,
             senders: HashMap::new(),
             by_hash: B256Map::default(),
             pending: Subpool::default(),
@@ -153,9 +161,26 @@ impl State {
         }
     }
 
+    /// The account of `address`, if it was read at this head.
+    pub(crate) fn account(&self, address: &Address) -> Option<Account> {
+        let pooled = || {
+            let sender = self.senders.get(address)?;
+            (sender.read_at == self.heads).then(|| sender.account())
+        };
+        self.touched.get(address).or_else(pooled).copied()
+    }
+
+    /// Notes that the account which a sender has was read at this head.
+    pub(crate) fn note_read(&mut self, address: &Address) {
+        if let Some(sender) = self.senders.get_mut(address) {
+            sender.read_at = self.heads;
+        }
+    }
+
     /// Takes a new head; demotes and promotes by its base fee.
     pub(crate) fn set_head(&mut self, head: Head) {
         let moved = self.head.base_fee != head.base_fee;
+        self.heads += 1;
         self.head = head;
         if !moved {
             return;
@@ -166,6 +191,44 @@ impl State {
             self.pending.add(sender.pending(head.base_fee));
             self.queued.add(sender.queued(head.base_fee));
         }
+    }
+
+    /// Takes other L1 fees, and drops what cannot be paid under them. `costs` holds what they come
+    /// to, as far as that was computed beforehand.
+    pub(crate) fn set_l1_fees(&mut self, fees: Arc<L1Fees>, costs: &B256Map<U256>) {
+        let base_fee = self.head.base_fee;
+        let cost = |tx: &PooledTransaction| {
+            costs.get(&tx.hash()).copied().unwrap_or_else(|| tx.l1_cost(&fees))
+        };
+        let senders: Vec<_> =
+            self.senders.iter().map(|(address, sender)| (*address, *sender.account())).collect();
+        for (address, account) in senders {
+            let dead = self.edit(address, account, |sender| sender.reprice(cost, base_fee));
+            for entry in dead {
+                self.forget(Some(&entry));
+            }
+        }
+        self.l1_fees = Some(fees);
+    }
+
+    /// Drops what has waited for `lifetime`; returns how many.
+    pub(crate) fn expire(&mut self, now: Duration, lifetime: Duration) -> usize {
+        let mut expired = Vec::new();
+        for (address, sender) in &mut self.senders {
+            let nonces = sender.expired(now, lifetime);
+            expired.extend(nonces.into_iter().map(|nonce| (*address, nonce)));
+        }
+        for (address, nonce) in &expired {
+            self.take_at(*address, *nonce);
+        }
+        expired.len()
+    }
+
+    /// Drops all that offer less than this tip (wei); returns how many.
+    pub(crate) fn drop_below_tip(&mut self, tip: u128) -> usize {
+        let below = self.by_hash.values().filter(|tx| tx.tx.priority_fee_or_price() < tip);
+        let below: Vec<_> = below.map(|tx| tx.hash()).collect();
+        below.iter().filter_map(|hash| self.take(hash)).count()
     }
 
     /// Evicts the worst transactions until the limits hold: queued ones from the queued, pending

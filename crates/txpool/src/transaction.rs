@@ -1,5 +1,6 @@
+use banyan_executor::L1Fees;
 use banyan_primitives::{
-    Address, B256, Encodable2718, PooledSidecar, Transaction, TransactionTrait,
+    Address, B256, Encodable2718, PooledSidecar, Transaction, TransactionTrait, U256,
 };
 
 /// A transaction in the pool, with what was computed once at its admission.
@@ -20,20 +21,23 @@ pub struct PooledTransaction {
 }
 
 impl PooledTransaction {
-    /// Joins a transaction with its sender. `is_op` says whether a compressed size is wanted.
+    /// Joins a transaction with its sender. `encoded` is its EIP-2718 form; `is_op` says whether a
+    /// compressed size is wanted.
     pub(crate) fn new(
         tx: Transaction,
+        encoded: &[u8],
         sender: Address,
         sidecar: Option<PooledSidecar>,
         is_op: bool,
         sequence: u64,
     ) -> Self {
-        let size = tx.encode_2718_len();
-        let da_size = match is_op {
-            true => banyan_executor::estimated_da_size(&tx.encoded_2718()),
-            false => 0,
-        };
-        Self { tx, sender, sidecar, size, da_size, sequence }
+        let da_size = if is_op { banyan_executor::estimated_da_size(encoded) } else { 0 };
+        Self { tx, sender, sidecar, size: encoded.len(), da_size, sequence }
+    }
+
+    /// What it pays besides gas and value on an OP chain, wei.
+    pub(crate) fn l1_cost(&self, fees: &L1Fees) -> U256 {
+        fees.cost(&self.tx.encoded_2718(), self.tx.gas_limit())
     }
 
     /// Transaction hash.

@@ -3,7 +3,7 @@
 use alloy_eips::{Typed2718, eip7825::MAX_TX_GAS_LIMIT_OSAKA};
 use banyan_chainspec::{ChainSpec, Fork, Rules};
 use banyan_primitives::{
-    Address, Encodable2718, PooledSidecar, SealedHeader, Transaction, TransactionTrait, signer,
+    Address, PooledSidecar, SealedHeader, Transaction, TransactionTrait, signer,
 };
 
 use crate::{PoolConfig, PoolError, blobs, gas::intrinsic_and_floor};
@@ -47,17 +47,20 @@ pub(crate) fn refuse<T>(words: impl Into<String>) -> Result<T, PoolError> {
     Err(PoolError::Invalid(words.into()))
 }
 
-/// Checks all that needs no state and returns the sender. `minimum_tip` is in wei.
+/// Checks all that needs no state and returns the sender. `minimum_tip` is in wei, `size` the
+/// length of the encoded transaction.
 pub(crate) fn validate(
     spec: &ChainSpec,
     config: &PoolConfig,
     minimum_tip: u128,
     head: &Head,
     tx: &Transaction,
+    size: usize,
     sidecar: Option<&PooledSidecar>,
 ) -> Result<Address, PoolError> {
     check_fee_cap(config, tx)?;
-    check_type(spec, &head.rules, tx, config)?;
+    check_type(spec, &head.rules, tx)?;
+    check_size(config, size)?;
     check_limits(config, head, tx)?;
     if tx.max_fee_per_gas() < tx.priority_fee_or_price() {
         return refuse("max priority fee per gas higher than max fee per gas");
@@ -81,7 +84,7 @@ pub(crate) fn validate(
 }
 
 /// The total fee that RPC lets pass, a guard against slips of the keyboard.
-fn check_fee_cap(config: &PoolConfig, tx: &Transaction) -> Result<(), PoolError> {
+pub(crate) fn check_fee_cap(config: &PoolConfig, tx: &Transaction) -> Result<(), PoolError> {
     let Some(cap) = config.tx_fee_cap.filter(|cap| *cap > 0) else { return Ok(()) };
     let fee = tx.max_fee_per_gas().saturating_mul(u128::from(tx.gas_limit()));
     if fee <= cap {
@@ -94,24 +97,20 @@ fn check_fee_cap(config: &PoolConfig, tx: &Transaction) -> Result<(), PoolError>
     ))
 }
 
-fn check_type(
-    spec: &ChainSpec,
-    rules: &Rules,
-    tx: &Transaction,
-    config: &PoolConfig,
-) -> Result<(), PoolError> {
+fn check_size(config: &PoolConfig, size: usize) -> Result<(), PoolError> {
+    let limit = config.max_tx_bytes;
+    if size > limit {
+        return refuse(format!("oversized data: transaction size {size}, limit {limit}"));
+    }
+    Ok(())
+}
+
+fn check_type(spec: &ChainSpec, rules: &Rules, tx: &Transaction) -> Result<(), PoolError> {
     let ty = tx.ty();
     let blob = matches!(tx, Transaction::Eip4844(_));
     if tx.is_deposit() || (blob && spec.is_op()) {
         return refuse(format!(
             "transaction type not supported: tx type {ty} not supported by this pool"
-        ));
-    }
-    let size = tx.encode_2718_len();
-    if size > config.max_tx_bytes {
-        return refuse(format!(
-            "oversized data: transaction size {size}, limit {}",
-            config.max_tx_bytes
         ));
     }
     let (since, name) = match tx {

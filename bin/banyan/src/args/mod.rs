@@ -3,9 +3,11 @@
 //! Flags only: [`crate::config`] turns them into the node's configuration. Flags of op-reth that
 //! have no effect here are in [`crate::compat`].
 
+mod ingest;
 mod log;
 mod network;
 mod node;
+mod rollup;
 mod rpc;
 mod tuning;
 
@@ -13,9 +15,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use ingest::{IngestArgs, IngestClientArgs};
 pub(crate) use log::LogArgs;
 pub(crate) use network::NetworkArgs;
 pub(crate) use node::NodeArgs;
+pub(crate) use rollup::SendArgs;
 pub(crate) use rpc::{AuthArgs, GasPriceArgs, HttpArgs, RpcLimitArgs, WsArgs};
 pub(crate) use tuning::{BuilderArgs, TxPoolArgs};
 
@@ -134,6 +138,11 @@ pub(crate) enum BenchCommand {
     /// The same blocks, a block at a time, on a node without a journal, one that survives the death
     /// of the process and one that survives power loss: what durability costs.
     Journal(JournalArgs),
+    /// Processor time and latency of eth_sendRawTransaction over HTTP.
+    Ingest(IngestArgs),
+    /// The sending process of `bench ingest`.
+    #[command(hide = true)]
+    IngestClient(IngestClientArgs),
 }
 
 /// `bench replay`.

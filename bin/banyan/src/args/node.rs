@@ -4,7 +4,7 @@ use banyan_node::Durability;
 use clap::Args;
 
 use super::{
-    AuthArgs, BuilderArgs, GasPriceArgs, HttpArgs, NetworkArgs, RpcLimitArgs, StoreArgs,
+    AuthArgs, BuilderArgs, GasPriceArgs, HttpArgs, NetworkArgs, RpcLimitArgs, SendArgs, StoreArgs,
     TxPoolArgs, WsArgs,
 };
 use crate::parse;
@@ -36,6 +36,9 @@ pub(crate) struct NodeArgs {
     /// Pool.
     #[command(flatten)]
     pub(crate) pool: TxPoolArgs,
+    /// Sequencer.
+    #[command(flatten)]
+    pub(crate) send: SendArgs,
     /// Builder.
     #[command(flatten)]
     pub(crate) builder: BuilderArgs,

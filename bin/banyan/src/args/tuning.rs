@@ -58,6 +58,11 @@ pub(crate) struct TxPoolArgs {
     /// Price bump for replacing a blob transaction, percent.
     #[arg(long = "blobpool.pricebump", value_name = "PERCENT", default_value_t = 100)]
     pub(crate) blob_price_bump: u128,
+    /// Longest time that a transaction may wait for an earlier nonce or a lower base fee (`3h`
+    /// is `10800`: seconds).
+    #[arg(long = "txpool.lifetime", value_name = "TIME", default_value = "10800")]
+    #[arg(value_parser = parse::duration)]
+    pub(crate) lifetime: Duration,
     /// Lowest priority fee, wei.
     #[arg(long = "txpool.minimum-priority-fee", value_name = "WEI", default_value_t = 0)]
     pub(crate) minimum_priority_fee: u128,

@@ -10,6 +10,7 @@ use std::{
 
 use banyan_chain::Durability;
 use banyan_chainspec::ChainSpec;
+use banyan_txpool::PoolConfig;
 use serde_json::{Value, json};
 
 use super::{
@@ -53,7 +54,8 @@ async fn measure(
     let directory = temporary_directory(config)?;
     let mut stacks = Vec::new();
     for (name, durability) in CLASSES {
-        stacks.push(Stack::open(&spec, &directory.path().join(name), durability)?);
+        let pool = PoolConfig::default();
+        stacks.push(Stack::open(&spec, &directory.path().join(name), durability, pool)?);
     }
     let mut latencies = vec![Vec::with_capacity(blocks.len()); CLASSES.len()];
     let turn = interval / CLASSES.len() as u32;

@@ -6,6 +6,7 @@
 //! `bench journal` measures what that costs.
 
 mod erc20;
+mod ingest;
 mod journal;
 mod replay;
 mod report;
@@ -13,9 +14,12 @@ mod workload;
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+pub use ingest::{IngestClient, IngestConfig, IngestReport, bench_ingest, bench_ingest_client};
 pub use journal::{JournalReport, bench_journal};
 pub use replay::bench_replay;
 pub use report::BenchReport;
+#[cfg(test)]
+pub(crate) use {replay::Stack, workload::Generator};
 
 use crate::NodeError;
 

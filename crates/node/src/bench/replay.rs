@@ -71,7 +71,7 @@ pub(super) async fn build(
     spec: &Arc<ChainSpec>,
 ) -> Result<Vec<BuiltBlock>, NodeError> {
     let directory = temporary_directory(config)?;
-    let stack = Stack::open(spec, directory.path(), Durability::Off)?;
+    let stack = Stack::open(spec, directory.path(), Durability::Off, PoolConfig::default())?;
     let mut blocks = Vec::new();
     for _ in 0..config.blocks {
         let transactions = generator.next_block(config.gas_limit)?;
@@ -90,7 +90,8 @@ async fn replay(
     metrics: &Metrics,
 ) -> Result<WorkloadResult, NodeError> {
     let directory = temporary_directory(config)?;
-    let stack = Stack::open(spec, directory.path(), Durability::Process)?;
+    let durability = Durability::Process;
+    let stack = Stack::open(spec, directory.path(), durability, PoolConfig::default())?;
     let before = Phases::read(metrics);
     let cpu_before = cpu_seconds().unwrap_or_default();
     let mut latencies = Vec::with_capacity(blocks.len());
@@ -121,25 +122,29 @@ pub(super) fn temporary_directory(config: &BenchConfig) -> Result<tempfile::Temp
 }
 
 /// A node without ports.
-pub(super) struct Stack {
-    chain: ChainHandle,
+pub(crate) struct Stack {
+    pub(crate) chain: ChainHandle,
+    pub(crate) pool: PoolHandle,
+    pub(crate) rpc: Rpc,
+    pub(crate) engine: EngineClient,
     payload: PayloadHandle,
-    pub(super) engine: EngineClient,
     follower: JoinHandle<()>,
 }
 
 impl Stack {
-    pub(super) fn open(
+    /// Opens everything over a database in `directory`.
+    pub(crate) fn open(
         spec: &Arc<ChainSpec>,
         directory: &Path,
         durability: Durability,
+        pool: PoolConfig,
     ) -> Result<Self, NodeError> {
         let database = Database::open(&directory.join("db"), DatabaseOptions::default())?;
         let config = ChainConfig { durability, ..ChainConfig::default() };
         let chain = ChainHandle::start(Arc::clone(spec), database, config)?;
         let changes = chain.subscribe();
         let head = chain.view().head().clone();
-        let pool = PoolHandle::new(Arc::clone(spec), PoolConfig::default(), head);
+        let pool = PoolHandle::new(Arc::clone(spec), pool, head);
         let builder = BuilderConfig { gas_limit: None, ..BuilderConfig::default() };
         let payload = PayloadHandle::start_service(Arc::clone(spec), pool.clone(), builder)
             .map_err(NodeError::Thread)?;
@@ -156,13 +161,13 @@ impl Stack {
             config: RpcConfig::default(),
             node_info: node_info(&client, &Identity::anonymous()),
         });
-        let engine = EngineClient::new(rpc, Arc::clone(spec));
-        Ok(Self { chain, payload, engine, follower })
+        let engine = EngineClient::new(rpc.clone(), Arc::clone(spec));
+        Ok(Self { chain, pool, rpc, payload, engine, follower })
     }
 
     /// Builds a block that holds all of `transactions`, and makes it the head. They are forced, as
     /// op-node forces those of a batch: what is in the block is no matter of timing.
-    async fn build(
+    pub(crate) async fn build(
         &self,
         gas_limit: u64,
         transactions: &[Transaction],
@@ -182,7 +187,7 @@ impl Stack {
     }
 
     /// Writes everything and stops. Returns the head's hash.
-    pub(super) async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
+    pub(crate) async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
         let head = self.chain.view().head().hash();
         self.payload.shutdown();
         let chain = self.chain.clone();

@@ -31,7 +31,7 @@ const MAX_FEE: u128 = 10_000_000_000_000;
 const TOKENS: u64 = 1 << 40;
 
 /// Makes the blocks of one workload.
-pub(super) struct Generator {
+pub(crate) struct Generator {
     workload: Workload,
     chain_id: u64,
     rng: ChaCha12Rng,
@@ -54,7 +54,7 @@ struct Draft {
 
 impl Generator {
     /// A generator with `senders` accounts, whose keys follow from their number.
-    pub(super) fn new(workload: Workload, seed: u64, senders: u32, chain_id: u64) -> Self {
+    pub(crate) fn new(workload: Workload, seed: u64, senders: u32, chain_id: u64) -> Self {
         let senders = (0..senders).into_par_iter().filter_map(sender).collect();
         Self { workload, chain_id, rng: ChaCha12Rng::seed_from_u64(seed), senders, turn: 0 }
     }
@@ -72,6 +72,12 @@ impl Generator {
             return Err(NodeError::Bench(format!("no transaction fits into {gas_limit} gas")));
         }
         Ok(drafts.into_par_iter().map(Draft::sign).collect())
+    }
+
+    /// The next `count` transactions, whatever their gas.
+    pub(crate) fn transactions(&mut self, count: u32) -> Vec<Transaction> {
+        let drafts: Vec<_> = (0..count).map(|_| self.draft()).collect();
+        drafts.into_par_iter().map(Draft::sign).collect()
     }
 
     fn draft(&mut self) -> Draft {
@@ -115,7 +121,7 @@ impl Generator {
     }
 
     /// Genesis of the workload: the dev chain with the senders funded and the token in place.
-    pub(super) fn genesis(&self, gas_limit: u64) -> Result<String, NodeError> {
+    pub(crate) fn genesis(&self, gas_limit: u64) -> Result<String, NodeError> {
         let malformed = |error| NodeError::Bench(format!("dev genesis: {error}"));
         let mut genesis: Value =
             serde_json::from_str(crate::genesis::DEV_GENESIS).map_err(malformed)?;

@@ -11,6 +11,7 @@ mod logs;
 mod overrides;
 mod proof;
 mod revert;
+mod send;
 mod state;
 mod subscribe;
 mod tx;
@@ -69,7 +70,7 @@ fn register_transactions(module: &mut RpcModule<Shared>) {
     read(module, "eth_getTransactionByBlockNumberAndIndex", light, tx::by_block_number);
     read(module, "eth_getTransactionReceipt", light, tx::receipt);
     read(module, "eth_getRawTransactionByHash", light, tx::raw_by_hash);
-    read(module, "eth_sendRawTransaction", light, tx::send_raw);
+    send::register(module);
 }
 
 fn register_fees(module: &mut RpcModule<Shared>) {

@@ -28,6 +28,10 @@ pub struct Node {
 
 impl Node {
     pub fn start(spec: ChainSpec) -> Self {
+        Self::start_with(spec, RpcConfig::default())
+    }
+
+    pub fn start_with(spec: ChainSpec, config: RpcConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let spec = Arc::new(spec);
         let options = DatabaseOptions { max_size: 1 << 30, ..Default::default() };
@@ -41,7 +45,7 @@ impl Node {
             chain: chain.clone(),
             pool: pool.clone(),
             payload: payload.clone(),
-            config: RpcConfig::default(),
+            config,
             node_info: node_info(),
         });
         Self { chain, pool, rpc, payload, _folder: folder }

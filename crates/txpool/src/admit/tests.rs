@@ -1,7 +1,7 @@
 use alloy_consensus::{TxEip1559, TxEip7702};
 use alloy_eips::eip7702::Authorization;
 use banyan_chainspec::{Fork, Rules};
-use banyan_primitives::{Address, Transaction, U256};
+use banyan_primitives::{Address, Encodable2718, Transaction, U256};
 use secp256k1::SecretKey;
 
 use super::*;
@@ -28,7 +28,8 @@ impl Pool {
 
     fn add(&mut self, key: &SecretKey, tx: Transaction) -> Result<(), PoolError> {
         self.arrivals += 1;
-        let tx = PooledTransaction::new(tx, address(key), None, false, self.arrivals);
+        let encoded = tx.encoded_2718();
+        let tx = PooledTransaction::new(tx, &encoded, address(key), None, false, self.arrivals);
         let entry = Entry::new(tx, U256::ZERO);
         admit(&mut self.state, &self.config, entry, self.account).map(drop)
     }
@@ -161,7 +162,7 @@ fn a_full_pool_keeps_the_best_tips() {
     let mut pool = Pool::new(PoolConfig { pending_max_count: 2, ..Default::default() });
     pool.transfer(&key(1), transfer(0, 5)).unwrap();
     pool.transfer(&key(1), transfer(1, 3)).unwrap();
-    pool.refused(&key(2), transfer(0, 3), "txpool is full");
+    pool.refused(&key(2), transfer(0, 3), "transaction underpriced");
     assert_eq!(pool.counts(), (2, 0));
     pool.transfer(&key(2), transfer(0, 4)).unwrap();
     assert_eq!(pool.counts(), (2, 0));
@@ -169,7 +170,7 @@ fn a_full_pool_keeps_the_best_tips() {
     // Nothing is lost to a newcomer that is refused in the end.
     pool.config.pending_max_bytes = pool.state.pending().bytes;
     let large = TxEip1559 { input: vec![1; 100].into(), ..transfer(0, 4) };
-    pool.refused(&key(3), large, "txpool is full");
+    pool.refused(&key(3), large, "transaction underpriced");
     assert_eq!(pool.counts(), (2, 0));
 }
 
@@ -177,7 +178,7 @@ fn a_full_pool_keeps_the_best_tips() {
 fn waiting_transactions_have_limits_of_their_own() {
     let mut pool = Pool::new(PoolConfig { queued_max_count: 1, ..Default::default() });
     pool.transfer(&key(1), transfer(1, 5)).unwrap();
-    pool.refused(&key(2), transfer(1, 5), "txpool is full");
+    pool.refused(&key(2), transfer(1, 5), "transaction underpriced");
     pool.transfer(&key(2), transfer(1, 6)).unwrap();
     assert!(pool.state.sender(&address(&key(1))).is_none());
     pool.transfer(&key(1), transfer(0, 1)).unwrap();
@@ -193,6 +194,17 @@ fn a_delegated_account_has_one_place() {
     let words = "in-flight transaction limit reached for delegated accounts";
     pool.refused(&key(1), transfer(1, 1), words);
     pool.transfer(&key(1), transfer(0, 3)).unwrap();
+}
+
+#[test]
+fn a_delegated_account_whose_transactions_wait_may_fill_the_gap() {
+    let mut pool = pool();
+    pool.transfer(&key(1), transfer(2, 1)).unwrap();
+    pool.account.code_hash = banyan_primitives::B256::repeat_byte(1);
+    pool.refused(&key(1), transfer(1, 1), "gapped-nonce tx from delegated accounts");
+    pool.refused(&key(1), transfer(2, 3), "gapped-nonce tx from delegated accounts");
+    pool.transfer(&key(1), transfer(0, 1)).unwrap();
+    assert_eq!(pool.counts(), (1, 1));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use alloy_eips::{
     eip7594::BlobTransactionSidecarEip7594,
 };
 use banyan_chainspec::BlobParams;
-use banyan_primitives::Address;
+use banyan_primitives::{Address, U256};
 
 use super::*;
 use crate::testing::{key, sign};
@@ -56,8 +56,7 @@ fn check(fork: Fork, tx: TxEip4844, sidecar: impl Into<PooledSidecar>, words: &s
 fn sidecars_have_the_version_of_their_fork() {
     assert_eq!(run(Fork::Cancun, blob_tx(2), version_0(2)), Ok(()));
     assert_eq!(run(Fork::Osaka, blob_tx(2), version_1(2)), Ok(()));
-    let words = "unexpected sidecar version, want: 1, got: 0";
-    check(Fork::Osaka, blob_tx(1), version_0(1), words);
+    assert_eq!(run(Fork::Osaka, blob_tx(2), version_0(2)), Ok(()), "it will be upgraded");
     let words = "unexpected sidecar version, want: 0, got: 1";
     check(Fork::Prague, blob_tx(1), version_1(1), words);
 }
@@ -123,11 +122,30 @@ fn hashes_and_fee_are_checked() {
 }
 
 #[test]
+fn an_old_sidecar_gets_cell_proofs_if_its_sender_can_pay() {
+    let tx = Transaction::Eip4844(sign(blob_tx(1), &key(1)));
+    let sidecar = Some(version_0(1).into());
+    let tx = PooledTransaction::new(tx, &[], Address::ZERO, sidecar, false, 0);
+    let mut entry = Entry::new(tx, U256::ZERO);
+    let mut upgraded = |fork, balance| {
+        let account = Account { balance: U256::from(balance), ..Default::default() };
+        upgrade(&rules(fork), &mut entry, &account).unwrap();
+        entry.tx.sidecar.clone().unwrap()
+    };
+    let blob_gas = 131_072u64;
+    assert_eq!(upgraded(Fork::Prague, blob_gas), version_0(1).into());
+    assert_eq!(upgraded(Fork::Osaka, blob_gas - 1), version_0(1).into());
+    assert_eq!(upgraded(Fork::Osaka, blob_gas), version_1(1).into());
+    assert_eq!(upgraded(Fork::Osaka, blob_gas), version_1(1).into());
+}
+
+#[test]
 fn the_index_finds_a_blob_as_long_as_one_transaction_holds_it() {
     let pooled = |nonce| {
         let tx = TxEip4844 { nonce, ..blob_tx(2) };
         let tx = Transaction::Eip4844(sign(tx, &key(1)));
-        PooledTransaction::new(tx, Address::ZERO, Some(version_0(2).into()), false, nonce)
+        let sidecar = Some(version_0(2).into());
+        PooledTransaction::new(tx, &[], Address::ZERO, sidecar, false, nonce)
     };
     let (first, second) = (pooled(0), pooled(1));
     let hash = kzg_to_versioned_hash(infinity().as_slice());

@@ -237,6 +237,79 @@ fn the_minimum_tip_can_be_raised() {
 }
 
 #[test]
+fn a_raised_minimum_tip_applies_to_what_is_pooled_and_to_building() {
+    let fixture = fixture();
+    let low = fixture.add(1, 0, 1);
+    let high = fixture.add(2, 0, 3);
+    fixture.pool.set_minimum_tip(2_000_000_000);
+    assert!(fixture.pool.get(&low).is_none());
+    assert_eq!(fixture.best(), [high]);
+    // Its fee cap leaves 1 gwei above this base fee.
+    assert_eq!(fixture.pool.best(3 * BASE_FEE, 1).count(), 0);
+    fixture.pool.set_minimum_tip(0);
+    assert_eq!(fixture.pool.best(3 * BASE_FEE, 1).count(), 1);
+}
+
+#[test]
+fn what_waits_too_long_leaves() {
+    let fixture = fixture();
+    let seconds = Duration::from_secs;
+    let lifetime = PoolConfig::default().lifetime;
+    let executable = fixture.add(1, 0, 1);
+    let waits = fixture.add(2, 1, 1);
+    let freed = fixture.add(3, 1, 1);
+    assert_eq!(fixture.pool.tick(seconds(5)), 0);
+    fixture.add(3, 0, 1);
+    assert_eq!(fixture.pool.tick(seconds(4) + lifetime), 0);
+    assert_eq!(fixture.pool.tick(seconds(5) + lifetime), 1);
+    assert!(fixture.pool.get(&waits).is_none());
+    assert!(fixture.pool.get(&executable).is_some() && fixture.pool.get(&freed).is_some());
+}
+
+#[test]
+fn an_account_sends_blobs_or_none() {
+    let fixture = fixture();
+    let (tx, sidecar) = blob_tx(0, 5);
+    fixture.pool.add(tx, Some(sidecar), &fixture.accounts).unwrap();
+    let plain = signed_transfer(&key(1), 1, 1);
+    let error = fixture.pool.add(plain, None, &fixture.accounts).unwrap_err();
+    assert_eq!(error.to_string(), "address already reserved");
+    for nonce in 1..16 {
+        let (tx, sidecar) = blob_tx(nonce, 5);
+        fixture.pool.add(tx, Some(sidecar), &fixture.accounts).unwrap();
+    }
+    let (tx, sidecar) = blob_tx(16, 5);
+    let error = fixture.pool.add(tx, Some(sidecar), &fixture.accounts).unwrap_err();
+    assert_eq!(error.to_string(), "account limit exceeded: pooled 16 txs");
+}
+
+#[test]
+fn a_blob_transaction_is_replaced_at_twice_its_fees() {
+    let fixture = fixture();
+    let (tx, sidecar) = blob_tx(0, 5);
+    let old = fixture.pool.add(tx.clone(), Some(sidecar.clone()), &fixture.accounts).unwrap();
+    let Transaction::Eip4844(signed) = tx else { panic!("a blob transaction") };
+    let base = signed.tx().clone();
+    let raised = |fee_cap: u128, tip: u128, blob_fee: u128| {
+        let tx = TxEip4844 {
+            max_fee_per_gas: base.max_fee_per_gas * fee_cap / 100,
+            max_priority_fee_per_gas: base.max_priority_fee_per_gas * tip / 100,
+            max_fee_per_blob_gas: blob_fee,
+            ..base.clone()
+        };
+        let tx = Transaction::Eip4844(sign(tx, &key(1)));
+        fixture.pool.add(tx, Some(sidecar.clone()), &fixture.accounts)
+    };
+    for (fee_cap, tip, blob_fee) in [(199, 200, 10), (200, 199, 10), (200, 200, 9)] {
+        let error = raised(fee_cap, tip, blob_fee).unwrap_err();
+        assert_eq!(error.to_string(), "replacement transaction underpriced");
+    }
+    raised(200, 200, 10).unwrap();
+    assert!(fixture.pool.get(&old).is_none());
+    assert_eq!(fixture.status(), (1, 0));
+}
+
+#[test]
 fn blobs_are_found_by_versioned_hash_and_come_back_with_a_reorg() {
     let fixture = fixture();
     let (tx, sidecar) = blob_tx(0, 5);
@@ -311,27 +384,41 @@ fn unreadable_state_is_told_and_tried_again_with_the_next_head() {
     assert_eq!(fixture.best(), [rest]);
 }
 
-/// Accounts on an OP chain whose L1 has a base fee.
-struct L1Fees(Accounts);
+/// Accounts on an OP chain whose L1 has a base fee, gwei.
+struct L1Chain {
+    accounts: Accounts,
+    base_fee: AtomicU64,
+}
 
-impl StateSource for L1Fees {
+impl L1Chain {
+    fn new() -> Self {
+        Self { accounts: Accounts::default(), base_fee: AtomicU64::new(1) }
+    }
+}
+
+fn l1_fee(spec: &ChainSpec, state: &L1Chain, tx: &Transaction) -> u128 {
+    banyan_executor::l1_cost(spec, spec.genesis_header.timestamp, state, tx).unwrap().to()
+}
+
+impl StateSource for L1Chain {
     fn account(&self, address: &Address) -> Result<Option<Account>, SourceError> {
         // The predeploy must be there; so all accounts are.
-        Ok(self.0.account(address)?.or(Some(Account { nonce: 1, ..Default::default() })))
+        let other = Account { nonce: 1, ..Default::default() };
+        Ok(self.accounts.account(address)?.or(Some(other)))
     }
     fn storage(&self, _address: &Address, slot: U256) -> Result<U256, SourceError> {
         // Of the L1 attributes predeploy: the base fee, and its scalar in the middle of a word.
         Ok(match slot.to::<u64>() {
-            1 => U256::from(1_000_000_000),
+            1 => U256::from(self.base_fee.load(Ordering::Relaxed)) * U256::from(1_000_000_000),
             3 => U256::from(1_000_000) << 96,
             _ => U256::ZERO,
         })
     }
     fn code(&self, hash: &B256) -> Result<Bytes, SourceError> {
-        self.0.code(hash)
+        self.accounts.code(hash)
     }
     fn block_hash(&self, number: u64) -> Result<B256, SourceError> {
-        self.0.block_hash(number)
+        self.accounts.block_hash(number)
     }
 }
 
@@ -342,21 +429,83 @@ fn on_an_op_chain_the_balance_covers_the_l1_fee_too() {
     let pool = PoolHandle::new(Arc::clone(&spec), PoolConfig::default(), genesis.clone());
     let tx = TxEip1559 { chain_id: spec.chain_id, ..transfer(0, 1) };
     let tx = Transaction::Eip1559(sign(tx, &key(1)));
-    let state = L1Fees(Accounts::default());
-    let l1_fee = extra_cost(&spec, genesis.timestamp, &state, &tx).unwrap().to::<u128>();
+    let state = L1Chain::new();
+    let l1_fee = l1_fee(&spec, &state, &tx);
     assert!(l1_fee > 0);
 
     let cost = 42_000_000_000_000 + l1_fee;
-    state.0.set(address(&key(1)), 0, cost - 1);
+    state.accounts.set(address(&key(1)), 0, cost - 1);
     let error = pool.add(tx.clone(), None, &state).unwrap_err();
     let words = format!(
         "insufficient funds for gas * price + value: balance {}, tx cost {cost}, overshot 1",
         cost - 1
     );
     assert_eq!(error.to_string(), words);
-    state.0.set(address(&key(1)), 0, cost);
+    state.accounts.set(address(&key(1)), 0, cost);
     let hash = pool.add(tx, None, &state).unwrap();
     assert!(pool.get(&hash).unwrap().da_size >= 100);
+}
+
+#[test]
+fn a_new_head_weighs_pooled_transactions_at_its_own_l1_fee() {
+    let spec = Arc::new(ChainSpec::dev());
+    let genesis = spec.genesis_header.clone();
+    let pool = PoolHandle::new(Arc::clone(&spec), PoolConfig::default(), genesis.clone());
+    let state = L1Chain::new();
+    let transfers: Vec<_> = (0..2)
+        .map(|nonce| TxEip1559 { chain_id: spec.chain_id, ..transfer(nonce, 1) })
+        .map(|tx| Transaction::Eip1559(sign(tx, &key(1))))
+        .collect();
+    let one = 42_000_000_000_000 + l1_fee(&spec, &state, &transfers[0]);
+    state.accounts.set(address(&key(1)), 0, 2 * one);
+    for tx in &transfers {
+        pool.add(tx.clone(), None, &state).unwrap();
+    }
+    let counts = || (pool.status().pending, pool.status().queued);
+    assert_eq!(counts(), (2, 0));
+
+    let update = CanonicalUpdate { head: genesis, reverted: vec![], included: vec![] };
+    let at_base_fee = |gwei| {
+        state.base_fee.store(gwei, Ordering::Relaxed);
+        pool.on_canonical(&update, &state);
+        counts()
+    };
+    assert_eq!(at_base_fee(2), (1, 1), "together they cost more than the balance");
+    assert_eq!(at_base_fee(1), (2, 0));
+    assert_eq!(at_base_fee(1_000_000_000), (0, 0), "each alone costs more than the balance");
+}
+
+#[test]
+fn a_known_sender_needs_no_state_unless_it_seems_too_poor_or_is_delegated() {
+    let fixture = fixture();
+    let pool = &fixture.pool;
+    let check = |nonce, value: u128| {
+        let tx = TxEip1559 { value: U256::from(value), ..transfer(nonce, 1) };
+        pool.check(Transaction::Eip1559(sign(tx, &key(1))), None).unwrap()
+    };
+    assert!(pool.insert_known(&check(0, 0)).is_none());
+    pool.insert(check(0, 0), &fixture.accounts).unwrap();
+    assert!(pool.insert_known(&check(1, 0)).is_some());
+
+    // It got richer, which the pool does not know.
+    let poor = check(2, ETHER);
+    assert!(pool.insert_known(&poor).is_none());
+    fixture.accounts.set(address(&key(1)), 0, 3 * ETHER);
+    pool.insert(poor, &fixture.accounts).unwrap();
+    assert_eq!(fixture.status(), (3, 0));
+
+    let update = fixture.block(5, 0, &[]);
+    pool.on_canonical(&update, &fixture.accounts);
+    assert!(pool.insert_known(&check(3, 0)).is_none(), "read at an earlier head");
+    pool.insert(check(3, 0), &fixture.accounts).unwrap();
+    assert!(pool.insert_known(&check(4, 0)).is_some());
+
+    let code_hash = B256::repeat_byte(1);
+    let account = Account { balance: U256::from(ETHER), code_hash, ..Default::default() };
+    fixture.accounts.set_account(address(&key(2)), account);
+    fixture.add(2, 0, 1);
+    let raised = pool.check(signed_transfer(&key(2), 0, 3), None).unwrap();
+    assert!(pool.insert_known(&raised).is_none(), "others may have spent its balance");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use alloy_consensus::{TxEip2930, TxEip4844, TxEip7702, TxLegacy};
-use banyan_primitives::{B256, Signature, TxDeposit, TxKind, U256};
+use banyan_primitives::{B256, Encodable2718, Signature, TxDeposit, TxKind, U256};
 
 use super::*;
 use crate::testing::{CHAIN_ID, GAS_LIMIT, address, key, sign, spec, transfer};
@@ -11,7 +11,9 @@ fn head(fork: Fork) -> Head {
 
 fn run(fork: Fork, tx: impl Into<Transaction>, config: &PoolConfig) -> Result<Address, PoolError> {
     let minimum_tip = config.minimum_priority_fee;
-    validate(&spec(), config, minimum_tip, &head(fork), &tx.into(), None)
+    let tx = tx.into();
+    let size = tx.encode_2718_len();
+    validate(&spec(), config, minimum_tip, &head(fork), &tx, size, None)
 }
 
 /// Validates under `fork` and compares the refusal.
