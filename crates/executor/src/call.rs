@@ -5,7 +5,7 @@ use banyan_primitives::{
     Account, Address, AddressMap, B256, Bytes, HashMap, Log, SourceError, StateSource, TxKind, U256,
 };
 
-use crate::{BlockContext, simulate};
+use crate::{Accesses, BlockContext, simulate};
 
 /// A transaction that is only simulated (`eth_call`, `eth_estimateGas`). Unsigned; no nonce check.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +113,22 @@ pub fn call<S: StateSource>(
     limits: &CallLimits,
 ) -> Result<CallOutcome, CallError> {
     let source = Overridden { source, overrides };
-    simulate::run(spec, context, source, request, limits)
+    simulate::run(spec, context, source, request, limits, None)
+}
+
+/// As [`call`], and tells what the call accessed, whether it succeeded or not.
+pub fn call_with_accesses<S: StateSource>(
+    spec: &ChainSpec,
+    context: &BlockContext,
+    source: S,
+    request: &CallRequest,
+    overrides: &StateOverrides,
+    limits: &CallLimits,
+) -> Result<(CallOutcome, Accesses), CallError> {
+    let source = Overridden { source, overrides };
+    let mut accesses = Accesses::default();
+    let outcome = simulate::run(spec, context, source, request, limits, Some(&mut accesses))?;
+    Ok((outcome, accesses))
 }
 
 /// A state with overrides laid over it.

@@ -30,6 +30,10 @@ impl OpPrecompileSet {
         };
         Self(EthPrecompiles { precompiles, spec: spec.into() })
     }
+
+    pub(crate) fn precompiles(&self) -> &'static Precompiles {
+        self.0.precompiles
+    }
 }
 
 fn karst() -> &'static Precompiles {

@@ -31,7 +31,7 @@ use revm::{
 };
 
 use crate::{
-    BlockContext, CallError, CallLimits, CallOutcome, CallRequest, CallStatus,
+    Accesses, BlockContext, CallError, CallLimits, CallOutcome, CallRequest, CallStatus, access,
     collision::Eip7610,
     evm::{EvmContext, block_env, cfg_env, fault, new_context, op_spec_id, spec_id},
     op_precompiles::OpPrecompileSet,
@@ -39,7 +39,8 @@ use crate::{
     words,
 };
 
-type CallContext<S, SPEC> = EvmContext<S, TxEnv, SPEC, Guard>;
+/// revm's context, with our companion of the execution in the place of the chain's.
+pub(crate) type CallContext<S, SPEC> = EvmContext<S, TxEnv, SPEC, Companion>;
 type CallEvm<'a, S, SPEC, P> = Eip7610<
     'a,
     Evm<
@@ -56,13 +57,15 @@ type Error = EVMError<DbError, InvalidTransaction>;
 /// most some ten microseconds of interpretation.
 const CHECK_EVERY: u32 = 1024;
 
-/// Runs `request` on `source` in the EVM of the block of `context`.
+/// Runs `request` on `source` in the EVM of the block of `context`. What it accesses is noted in
+/// `accesses`, if given.
 pub(crate) fn run<S: StateSource>(
     spec: &ChainSpec,
     context: &BlockContext,
     source: S,
     request: &CallRequest,
     limits: &CallLimits,
+    accesses: Option<&mut Accesses>,
 ) -> Result<CallOutcome, CallError> {
     let rules = context.rules(spec);
     let block = call_block_env(&rules, context, request);
@@ -73,15 +76,15 @@ pub(crate) fn run<S: StateSource>(
         None => {
             let fork = spec_id(rules.fork);
             let mut context = new_context(state, block, call_cfg(fork, &rules, spec.chain_id));
-            context.chain = Guard::new(limits);
-            execute(context, EthPrecompiles::new(fork), &spec.alloc, tx, request.nonce)
+            context.chain = Companion::new(limits);
+            execute(context, EthPrecompiles::new(fork), &spec.alloc, (tx, request.nonce), accesses)
         }
         Some(fork) => {
             let fork = op_spec_id(fork);
             let mut context = new_context(state, block, call_cfg(fork, &rules, spec.chain_id));
-            context.chain = Guard::new(limits);
+            context.chain = Companion::new(limits);
             let precompiles = OpPrecompileSet::new(fork);
-            execute(context, precompiles, &spec.alloc, tx, request.nonce)
+            execute(context, precompiles, &spec.alloc, (tx, request.nonce), accesses)
         }
     }
 }
@@ -184,8 +187,8 @@ fn execute<S, SPEC, P>(
     mut context: CallContext<S, SPEC>,
     precompiles: P,
     alloc: &BTreeMap<Address, GenesisAccount>,
-    tx: TxEnv,
-    nonce: Option<u64>,
+    (tx, nonce): (TxEnv, Option<u64>),
+    accesses: Option<&mut Accesses>,
 ) -> Result<CallOutcome, CallError>
 where
     S: StateSource,
@@ -195,6 +198,9 @@ where
     context.tx = tx;
     let mut instruction = EthInstructions::new_mainnet_with_spec(context.cfg.spec.into());
     instruction.insert_instruction(JUMPDEST, Instruction::new(jumpdest, 1));
+    if accesses.is_some() {
+        access::watch(&mut instruction);
+    }
     let evm = Evm {
         ctx: context,
         inspector: (),
@@ -204,8 +210,11 @@ where
     };
     let mut evm = Eip7610 { evm, alloc };
     let result = CallHandler { nonce, evm: PhantomData }.run(&mut evm);
+    if let Some(accesses) = accesses {
+        *accesses = std::mem::take(&mut evm.ctx_mut().chain.accesses);
+    }
     let ctx = evm.ctx_ref();
-    if ctx.chain.expired {
+    if ctx.chain.guard.expired {
         return Err(CallError::Aborted);
     }
     match result {
@@ -237,9 +246,23 @@ fn outcome(result: ExecutionResult<HaltReason>) -> CallOutcome {
     }
 }
 
+/// What goes along with the execution of a call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Companion {
+    guard: Guard,
+    /// What opcodes named, if they are watched.
+    pub(crate) accesses: Accesses,
+}
+
+impl Companion {
+    fn new(limits: &CallLimits) -> Self {
+        Self { guard: Guard::new(limits), accesses: Accesses::default() }
+    }
+}
+
 /// Stops an execution whose time is up or whose client went away.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guard {
+struct Guard {
     deadline: Option<Instant>,
     cancelled: Arc<AtomicBool>,
     checkpoints: u32,
@@ -270,7 +293,7 @@ const ABORTED: &str = "call aborted";
 fn jumpdest<S: StateSource, SPEC>(
     context: InstructionContext<'_, CallContext<S, SPEC>, EthInterpreter>,
 ) {
-    if context.host.chain.must_stop() {
+    if context.host.chain.guard.must_stop() {
         context.host.error = Err(ContextError::Custom(ABORTED.into()));
         context.interpreter.halt_fatal();
     }
@@ -326,7 +349,7 @@ where
             return Ok(result);
         }
         loop {
-            if evm.ctx().chain.must_stop() {
+            if evm.ctx().chain.guard.must_stop() {
                 return Err(EVMError::Custom(ABORTED.into()));
             }
             let result = match evm.frame_run()? {

@@ -13,6 +13,9 @@ pub struct RpcConfig {
     pub max_heavy_reads: usize,
     /// Most blocks that one `eth_getLogs` may span.
     pub max_logs_blocks: u64,
+    /// How many blocks below the head `eth_getProof` goes at most (`--rpc.eth-proof-window`); less
+    /// far if more has changed since than can be taken back in a few seconds.
+    pub max_proof_blocks: u64,
     /// Most logs in one answer.
     pub max_logs: usize,
     /// Blocks looked at for `eth_maxPriorityFeePerGas`.
@@ -30,6 +33,7 @@ impl Default for RpcConfig {
             call_timeout: Duration::from_secs(5),
             max_heavy_reads: 16,
             max_logs_blocks: 100_000,
+            max_proof_blocks: 302_400,
             max_logs: 20_000,
             fee_blocks: 20,
             min_suggested_priority_fee: 1_000_000,

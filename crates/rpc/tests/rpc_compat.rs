@@ -12,17 +12,8 @@ use std::{
 use common::{Node, testdata};
 use serde_json::Value;
 
-/// Methods of the suite that are served on other ports, or not yet.
-const NOT_SERVED: [&str; 8] = [
-    "debug_",
-    "testing_",
-    "txpool_",
-    "eth_capabilities",
-    "eth_config",
-    "eth_createAccessList",
-    "eth_getStorageValues",
-    "eth_simulateV1",
-];
+/// Methods of the suite that are not served yet.
+const NOT_SERVED: [&str; 2] = ["debug_trace", "eth_simulateV1"];
 
 /// One `.io` file.
 struct Case {

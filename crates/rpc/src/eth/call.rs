@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use banyan_chainspec::ChainSpec;
 use banyan_executor::{
-    BlockContext, CallError, CallLimits, CallOutcome, CallRequest, StateOverrides,
+    Accesses, BlockContext, CallError, CallLimits, CallOutcome, CallRequest, StateOverrides,
 };
-use banyan_primitives::{Address, Bytes, StateSource, U256};
+use banyan_primitives::{Account, Address, Bytes, StateSource, U256};
 use banyan_state::StateView;
 
 use super::{
@@ -14,7 +14,12 @@ use super::{
     overrides::{BlockOverrides, RpcStateOverrides, state_overrides},
     revert,
 };
-use crate::{args::Args, block_id::BlockId, error::RpcResult, shared::Shared};
+use crate::{
+    args::{Abandoned, Args},
+    block_id::BlockId,
+    error::RpcResult,
+    shared::Shared,
+};
 
 /// `(call, block?, state overrides?, block overrides?)`
 pub(super) fn call(shared: &Shared, args: Args<'_>) -> RpcResult<Bytes> {
@@ -45,6 +50,7 @@ impl Simulation {
         let block: BlockId = args.optional()?.unwrap_or_default();
         let accounts: RpcStateOverrides = args.optional()?.unwrap_or_default();
         let changes: BlockOverrides = args.optional()?.unwrap_or_default();
+        let Abandoned(cancelled) = args.abandoned();
         args.end()?;
         let (header, state) = shared.state(&shared.view(), block)?;
         let mut context = BlockContext::from_header(header.inner());
@@ -56,7 +62,7 @@ impl Simulation {
             context,
             state,
             overrides,
-            limits: CallLimits { deadline, cancelled: Arc::default() },
+            limits: CallLimits { deadline, cancelled },
         };
         Ok((request, simulation))
     }
@@ -64,6 +70,21 @@ impl Simulation {
     /// Runs a call.
     pub(super) fn run(&self, request: &CallRequest) -> Result<CallOutcome, CallError> {
         banyan_executor::call(
+            &self.spec,
+            &self.context,
+            &self.state,
+            request,
+            &self.overrides,
+            &self.limits,
+        )
+    }
+
+    /// Runs a call, and tells what it accessed.
+    pub(super) fn run_with_accesses(
+        &self,
+        request: &CallRequest,
+    ) -> Result<(CallOutcome, Accesses), CallError> {
+        banyan_executor::call_with_accesses(
             &self.spec,
             &self.context,
             &self.state,
@@ -85,17 +106,23 @@ impl Simulation {
 
     /// Balance of an account, overrides included.
     pub(super) fn balance(&self, address: &Address) -> RpcResult<U256> {
-        match self.overrides.accounts.get(address) {
-            Some(account) => Ok(account.balance),
-            None => Ok(self.state.account(address)?.unwrap_or_default().balance),
-        }
+        Ok(self.account(address)?.balance)
+    }
+
+    /// Nonce of an account, overrides included.
+    pub(super) fn nonce(&self, address: &Address) -> RpcResult<u64> {
+        Ok(self.account(address)?.nonce)
     }
 
     /// True if the account has code, overrides included.
     pub(super) fn has_code(&self, address: &Address) -> RpcResult<bool> {
+        Ok(self.account(address)?.has_code())
+    }
+
+    fn account(&self, address: &Address) -> RpcResult<Account> {
         match self.overrides.accounts.get(address) {
-            Some(account) => Ok(account.has_code()),
-            None => Ok(self.state.account(address)?.is_some_and(|account| account.has_code())),
+            Some(account) => Ok(*account),
+            None => Ok(self.state.account(address)?.unwrap_or_default()),
         }
     }
 }
