@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use banyan_chainspec::ChainSpec;
 use banyan_executor::{
     Accesses, BlockContext, CallError, CallLimits, CallOutcome, CallRequest, StateOverrides,
+    precompiles,
 };
 use banyan_primitives::{Account, Address, Bytes, StateSource, U256};
 use banyan_state::StateView;
@@ -56,7 +57,10 @@ impl Simulation {
         let mut context = BlockContext::from_header(header.inner());
         changes.apply(&mut context);
         let deadline = Instant::now().checked_add(shared.context.config.call_timeout);
-        let overrides = state_overrides(&state, &accounts)?;
+        let precompiles = precompiles(&context.rules(shared.spec()));
+        let precompiles = precompiles.into_iter().map(|(_, address)| address).collect();
+        let mut overrides = state_overrides(&state, &accounts, &precompiles)?;
+        overrides.blob_base_fee = changes.blob_base_fee();
         let simulation = Self {
             spec: shared.spec().clone(),
             context,

@@ -28,6 +28,10 @@ pub struct Node {
 
 impl Node {
     pub fn start(spec: ChainSpec) -> Self {
+        Self::start_with(spec, RpcConfig::default())
+    }
+
+    pub fn start_with(spec: ChainSpec, config: RpcConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let spec = Arc::new(spec);
         let options = DatabaseOptions { max_size: 1 << 30, ..Default::default() };
@@ -41,7 +45,7 @@ impl Node {
             chain: chain.clone(),
             pool: pool.clone(),
             payload: payload.clone(),
-            config: RpcConfig::default(),
+            config,
             node_info: node_info(),
         });
         Self { chain, pool, rpc, payload, _folder: folder }
@@ -49,7 +53,11 @@ impl Node {
 
     /// The execution-apis test chain: 54 blocks, Frontier to the second BPO step.
     pub async fn execution_apis() -> Self {
-        let node = Self::start(execution_apis_spec());
+        Self::execution_apis_with(RpcConfig::default()).await
+    }
+
+    pub async fn execution_apis_with(config: RpcConfig) -> Self {
+        let node = Self::start_with(execution_apis_spec(), config);
         let encoded = std::fs::read(testdata().join("chains/execution-apis.rlp")).unwrap();
         let mut rest = encoded.as_slice();
         while !rest.is_empty() {
