@@ -31,6 +31,28 @@ async fn access_lists_are_those_of_geth() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_executed_is_told_in_geths_words() {
+    let node = Node::execution_apis().await;
+    let from = "0xC000000000000000000000000000000000000000";
+    let call = json!([{ "from": from, "to": from, "value": "0x3e8", "gas": "0xc350" }, "latest"]);
+    let poor =
+        format!("insufficient funds for gas * price + value: address {from} have 0 want 1000");
+    let error = node.error("eth_call", call.clone()).await;
+    assert_eq!(error, (-32000, format!("err: {poor} (supplied gas 50000)")));
+    let error = node.error("eth_estimateGas", call).await;
+    assert_eq!(error, (-32000, format!("failed with 50000 gas: {poor}")));
+}
+
+#[tokio::test]
+async fn a_call_out_of_time_says_how_much_it_had() {
+    let timeout = Duration::from_millis(50);
+    let config = RpcConfig { gas_cap: u64::MAX, call_timeout: timeout, ..RpcConfig::default() };
+    let node = Node::start_with(ChainSpec::dev(), config);
+    let error = node.error("eth_call", endless_call()).await;
+    assert_eq!(error, (-32000, "execution aborted (timeout = 50ms)".to_owned()));
+}
+
+#[tokio::test]
 async fn every_way_to_name_a_block_is_understood_everywhere() {
     let node = Node::execution_apis().await;
     let head = node.chain.view().head().hash();

@@ -42,7 +42,8 @@ pub(super) fn create(shared: &Shared, args: Args<'_>) -> RpcResult<AccessListAns
     let mut list = given.to_list(&warm);
     for _ in 0..MAX_ROUNDS {
         request.access_list = list.clone();
-        let (outcome, mut found) = simulation.run_with_accesses(&request)?;
+        let (outcome, mut found) =
+            simulation.run_with_accesses(&request).map_err(|error| simulation.error(error))?;
         found.add_list(&list);
         let next = found.to_list(&warm);
         if next == list {

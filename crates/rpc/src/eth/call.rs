@@ -1,6 +1,9 @@
 //! `eth_call`, and the simulation that `eth_estimateGas` shares with it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use banyan_chainspec::ChainSpec;
 use banyan_executor::{
@@ -18,7 +21,7 @@ use super::{
 use crate::{
     args::{Abandoned, Args},
     block_id::BlockId,
-    error::RpcResult,
+    error::{RpcError, RpcResult},
     shared::Shared,
 };
 
@@ -28,7 +31,13 @@ pub(super) fn call(shared: &Shared, args: Args<'_>) -> RpcResult<Bytes> {
     let gas_cap = shared.context.config.gas_cap;
     let gas = request.gas().unwrap_or(gas_cap).min(gas_cap);
     let request = request.to_request(shared.spec().chain_id, gas)?;
-    revert::output(simulation.run(&request)?)
+    let outcome = simulation.run(&request).map_err(|error| match error {
+        CallError::Invalid(reason) => {
+            RpcError::server(format!("err: {reason} (supplied gas {gas})"))
+        }
+        error => simulation.error(error),
+    })?;
+    revert::output(outcome)
 }
 
 /// A block and the state after it, ready to run calls on.
@@ -39,6 +48,7 @@ pub(super) struct Simulation {
     state: StateView,
     overrides: StateOverrides,
     limits: CallLimits,
+    timeout: Duration,
 }
 
 impl Simulation {
@@ -56,7 +66,8 @@ impl Simulation {
         let (header, state) = shared.state(&shared.view(), block)?;
         let mut context = BlockContext::from_header(header.inner());
         changes.apply(&mut context);
-        let deadline = Instant::now().checked_add(shared.context.config.call_timeout);
+        let timeout = shared.context.config.call_timeout;
+        let deadline = Instant::now().checked_add(timeout);
         let precompiles = precompiles(&context.rules(shared.spec()));
         let precompiles = precompiles.into_iter().map(|(_, address)| address).collect();
         let mut overrides = state_overrides(&state, &accounts, &precompiles)?;
@@ -67,6 +78,7 @@ impl Simulation {
             state,
             overrides,
             limits: CallLimits { deadline, cancelled },
+            timeout,
         };
         Ok((request, simulation))
     }
@@ -96,6 +108,16 @@ impl Simulation {
             &self.overrides,
             &self.limits,
         )
+    }
+
+    /// What to tell of a call that was not executed, or not to its end.
+    pub(super) fn error(&self, error: CallError) -> RpcError {
+        match error {
+            CallError::Aborted => {
+                RpcError::server(format!("execution aborted (timeout = {:?})", self.timeout))
+            }
+            error => error.into(),
+        }
     }
 
     /// The block's environment.

@@ -80,7 +80,8 @@ fn fork_config(spec: &ChainSpec, time: u64) -> ForkConfig {
     let rules = spec.rules_at(u64::MAX, time.max(spec.genesis_header.timestamp));
     ForkConfig {
         activation_time: time,
-        blob_schedule: rules.blobs.map(BlobSchedule::from),
+        // OP chains have the rules, but no blobs.
+        blob_schedule: rules.blobs.filter(|blobs| blobs.max > 0).map(BlobSchedule::from),
         chain_id: Quantity(spec.chain_id),
         fork_id: fork_id(spec, time),
         precompiles: precompiles(&rules).into_iter().collect(),
