@@ -1,12 +1,15 @@
 //! One function per subcommand.
 
+use std::fmt::Display;
+
 use anyhow::{Result, bail};
 use banyan_node::{BenchConfig, StoreConfig, Workload, log_warning};
+use serde_json::Value;
 
 use crate::{
     args::{
-        BenchCommand, Cli, Command, DbCommand, ImportArgs, NodeArgs, ProofsArgs, ReplayArgs,
-        StoreArgs,
+        BenchCommand, Cli, Command, DbCommand, ImportArgs, JournalArgs, NodeArgs, ProofsArgs,
+        ReplayArgs, StoreArgs,
     },
     config, parse,
 };
@@ -35,6 +38,7 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
         },
         Command::Bench(args) => match &args.command {
             BenchCommand::Replay(args) => replay(args),
+            BenchCommand::Journal(args) => journal(args),
         },
         Command::Proofs(args) => proofs(args),
     }
@@ -62,25 +66,37 @@ fn import(args: &ImportArgs) -> Result<()> {
 }
 
 fn replay(args: &ReplayArgs) -> Result<()> {
+    let report = banyan_node::bench_replay(&bench_config(args)?)?;
+    print_report(args.json, &report, &report.to_json())
+}
+
+fn journal(args: &JournalArgs) -> Result<()> {
+    let report = banyan_node::bench_journal(&bench_config(&args.replay)?, args.interval)?;
+    print_report(args.replay.json, &report, &report.to_json())
+}
+
+fn print_report(as_json: bool, table: &impl Display, json: &Value) -> Result<()> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(json)?);
+    } else {
+        print!("{table}");
+    }
+    Ok(())
+}
+
+fn bench_config(args: &ReplayArgs) -> Result<BenchConfig> {
     let workloads = parse::words(&args.workload)
         .iter()
         .map(|name| name.parse::<Workload>())
         .collect::<Result<Vec<_>, _>>()?;
-    let config = BenchConfig {
+    Ok(BenchConfig {
         workloads,
         blocks: args.blocks,
         gas_limit: args.gas_limit,
         senders: args.senders,
         seed: args.seed,
         directory: args.tmpdir.clone(),
-    };
-    let report = banyan_node::bench_replay(&config)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report.to_json())?);
-    } else {
-        print!("{report}");
-    }
-    Ok(())
+    })
 }
 
 fn proofs(args: &ProofsArgs) -> Result<()> {

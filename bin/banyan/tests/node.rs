@@ -12,8 +12,8 @@ use common::{Node, complaint, get, repository, run, wait};
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 
-/// A clean stop takes less.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// A clean stop takes well under two seconds; on a machine that is busy with other work, more.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A transfer of one ether by the first dev account, signed.
 fn transfer(nonce: u64, to: Address) -> String {

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use banyan_chain::{ChainConfig, ChainHandle};
+use banyan_chain::{ChainConfig, ChainHandle, Durability};
 use banyan_chainspec::ChainSpec;
 use banyan_payload::{BuilderConfig, PayloadHandle};
 use banyan_rpc::{NodeInfo, Rpc, RpcConfig, RpcContext};
@@ -54,7 +54,9 @@ impl<'a> Node<'a> {
         let options = DatabaseOptions { max_size: MAX_DATABASE_BYTES, ..Default::default() };
         let database = Database::open(folder.path(), options)?;
         // Blocks are written at once, so that cases of a few blocks meet the database as well.
-        let config = ChainConfig { keep_blocks: 0, persist_threshold: 1, ..Default::default() };
+        let durability = Durability::Off;
+        let config =
+            ChainConfig { keep_blocks: 0, persist_threshold: 1, durability, ..Default::default() };
         let chain = ChainHandle::start(spec.clone(), database, config)?;
         let head = chain.view().head().clone();
         let pool = PoolHandle::new(spec.clone(), PoolConfig::default(), head);

@@ -23,33 +23,44 @@ pub(crate) enum Event {
     Built(Arc<ExecutedBlock>),
     Import(RecoveredBlock, BlockingReply<PayloadStatus>),
     Shutdown(BlockingReply<()>),
+    /// As if the process had died.
+    Abort,
+}
+
+/// Why the thread ends.
+enum End {
+    Shutdown(BlockingReply<()>),
+    /// Every handle is gone, or a fault.
+    Alone,
+    Abort,
 }
 
 /// Starts the thread. It ends with `Shutdown`, or when every handle is gone.
 pub(crate) fn spawn(mut chain: Chain, inbox: Receiver<Event>) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("chain".into()).spawn(move || {
-        let stopped = run(&mut chain, &inbox);
-        let result = chain.persist_all();
+        let end = run(&mut chain, &inbox);
+        let result = if matches!(end, End::Abort) { Ok(()) } else { chain.persist_all() };
         chain.persister.stop();
         if let Err(error) = &result {
             tracing::error!(%error, "could not write the newest blocks while stopping");
         }
-        if let Some(reply) = stopped {
+        if let End::Shutdown(reply) = end {
             let _ = reply.send(result);
         }
     })
 }
 
-fn run(chain: &mut Chain, inbox: &Receiver<Event>) -> Option<BlockingReply<()>> {
+fn run(chain: &mut Chain, inbox: &Receiver<Event>) -> End {
     let persisted = chain.persister.results();
     loop {
         select! {
             recv(inbox) -> event => match event {
-                Ok(Event::Shutdown(reply)) => return Some(reply),
+                Ok(Event::Shutdown(reply)) => return End::Shutdown(reply),
+                Ok(Event::Abort) => return End::Abort,
                 // Whoever waits for it learns that we stop when the event is dropped.
                 Ok(_) if chain.is_stopping() => {}
                 Ok(event) => handle(chain, event),
-                Err(_) => return None,
+                Err(_) => return End::Alone,
             },
             recv(persisted) -> result => {
                 let outcome = match result {
@@ -59,7 +70,7 @@ fn run(chain: &mut Chain, inbox: &Receiver<Event>) -> Option<BlockingReply<()>> 
                 if let Err(error) = outcome {
                     tracing::error!(%error, "persisting blocks failed");
                     if matches!(error, ChainError::Fault(_)) {
-                        return None;
+                        return End::Alone;
                     }
                 }
             }
@@ -92,14 +103,47 @@ fn handle(chain: &mut Chain, event: Event) {
         Event::Import(block, reply) => {
             let _ = reply.send(chain.on_import(block));
         }
-        Event::Shutdown(reply) => {
-            let _ = reply.send(Ok(()));
-        }
+        // The loop has taken these.
+        Event::Shutdown(_) | Event::Abort => {}
     }
 }
 
 fn connect(chain: &mut Chain, parent: B256) {
     if let Err(error) = chain.connect_waiting(parent) {
         tracing::error!(%error, "executing waiting blocks failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use banyan_chainspec::ChainSpec;
+    use banyan_primitives::{Block, SealedBlock};
+    use banyan_storage::{Database, DatabaseOptions};
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+    use crate::ChainConfig;
+
+    /// What the loop answers to a payload that waits in front of a shutdown.
+    fn answer(stopping: bool) -> Option<PayloadStatus> {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::open(dir.path(), DatabaseOptions::default()).unwrap();
+        let spec = Arc::new(ChainSpec::dev());
+        let mut chain = Chain::open(spec, database, ChainConfig::default()).unwrap();
+        chain.stopping.store(stopping, std::sync::atomic::Ordering::Relaxed);
+        let (events, inbox) = unbounded();
+        let (reply, mut answer) = oneshot::channel();
+        let block = RecoveredBlock::new(SealedBlock::seal(Block::default()), vec![]);
+        events.send(Event::NewPayload(block, reply)).unwrap();
+        let (done, _wait) = crossbeam_channel::bounded(1);
+        events.send(Event::Shutdown(done)).unwrap();
+        assert!(matches!(run(&mut chain, &inbox), End::Shutdown(_)));
+        answer.try_recv().ok().map(Result::unwrap)
+    }
+
+    #[test]
+    fn stopping_does_not_wait_for_what_is_queued() {
+        assert_eq!(answer(false), Some(PayloadStatus::Syncing));
+        assert_eq!(answer(true), None);
     }
 }

@@ -1,8 +1,9 @@
 //! `forkchoiceUpdated`: moving head, safe and finalized, forwards, sideways and back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use banyan_primitives::{B256, BlockRef, RecoveredBlock, SealedHeader};
+use banyan_storage::Markers;
 
 use crate::{
     CanonicalChange, ChainError, ChainView, ExecutedBlock, ForkchoiceError, ForkchoiceState,
@@ -40,9 +41,13 @@ impl Chain {
         let finalized = self.find_label("finalized", state.finalized, &path, &head)?;
         let safe = self.find_label("safe", state.safe, &path, &head)?;
         check_order(finalized.as_ref(), safe.as_ref())?;
+        let (safe, finalized) = self.labels_after(path.ancestor.number, safe, finalized);
+        let before = self.acknowledged();
+        let after = markers(&head, safe.as_ref(), finalized.as_ref());
+        self.make_durable(&path.included, after)?;
         let moved = self.tree.head().hash() != head.hash();
-        let reverted = if moved { self.move_head(&path)? } else { Vec::new() };
-        self.set_labels(path.ancestor.number, safe, finalized);
+        let reverted = if moved { self.move_head_or_withdraw(&path, before)? } else { Vec::new() };
+        (self.safe, self.finalized) = (safe, finalized);
         let view = self.publish();
         if moved {
             self.announce(reverted, path.included, &view);
@@ -134,16 +139,56 @@ impl Chain {
         Ok(reverted)
     }
 
-    /// A zero hash leaves a label as it is, unless its block has left the chain above `ancestor`.
-    fn set_labels(
+    /// Moves the head; if that fails, takes back what the journal was told.
+    fn move_head_or_withdraw(
         &mut self,
+        path: &Path,
+        before: Markers,
+    ) -> Result<Vec<RecoveredBlock>, ChainError> {
+        self.move_head(path).inspect_err(|_| {
+            if let Err(error) = self.make_durable(&[], before) {
+                tracing::error!(%error, "the journal names a head that was not acknowledged");
+            }
+        })
+    }
+
+    /// The one place between "decided" and "answered": writes the acknowledgement to the journal.
+    fn make_durable(
+        &mut self,
+        blocks: &[Arc<ExecutedBlock>],
+        markers: Markers,
+    ) -> Result<(), ChainError> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let started = Instant::now();
+        journal
+            .append(blocks.iter().map(|block| &block.block), markers)
+            .map_err(|error| ChainError::Write(error.to_string()))?;
+        if !blocks.is_empty() {
+            metrics::histogram!("banyan_block_journal_seconds").record(started.elapsed());
+        }
+        Ok(())
+    }
+
+    /// The labels as they were last answered.
+    fn acknowledged(&self) -> Markers {
+        markers(self.tree.head(), self.safe.as_ref(), self.finalized.as_ref())
+    }
+
+    /// Safe and finalized after a move: a zero hash leaves a label as it is, unless its block has
+    /// left the chain above `ancestor`.
+    fn labels_after(
+        &self,
         ancestor: u64,
         safe: Option<SealedHeader>,
         finalized: Option<SealedHeader>,
-    ) {
-        let still_there = |old: &SealedHeader| old.number <= ancestor;
-        self.safe = safe.or_else(|| self.safe.take().filter(still_there));
-        self.finalized = finalized.or_else(|| self.finalized.take().filter(still_there));
+    ) -> (Option<SealedHeader>, Option<SealedHeader>) {
+        let still_there = |old: &Option<SealedHeader>| {
+            old.as_ref().filter(|header| header.number <= ancestor).cloned()
+        };
+        (
+            safe.or_else(|| still_there(&self.safe)),
+            finalized.or_else(|| still_there(&self.finalized)),
+        )
     }
 
     fn announce(
@@ -167,6 +212,14 @@ impl Chain {
         // An error only says that nobody listens.
         let _ = self.changes.send(Arc::new(change));
     }
+}
+
+fn markers(
+    head: &SealedHeader,
+    safe: Option<&SealedHeader>,
+    finalized: Option<&SealedHeader>,
+) -> Markers {
+    Markers { head: head.into(), safe: safe.map(Into::into), finalized: finalized.map(Into::into) }
 }
 
 fn check_order(

@@ -72,6 +72,20 @@ pub struct ChainConfig {
     pub max_unpersisted_blocks: u64,
     /// Deepest reorg that is carried out; deeper ones are refused with −38006.
     pub max_reorg_depth: u64,
+    /// What an acknowledged head survives.
+    pub durability: Durability,
+}
+
+/// What a block survives from the moment when forkchoiceUpdated answered VALID with it as head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing, until it is in the database: for imports and benchmarks.
+    Off,
+    /// The death of the process (class D1).
+    #[default]
+    Process,
+    /// A power failure (class D2): the journal reaches the disk before the answer.
+    Power,
 }
 
 impl Default for ChainConfig {
@@ -81,6 +95,7 @@ impl Default for ChainConfig {
             persist_threshold: 1,
             max_unpersisted_blocks: 64,
             max_reorg_depth: 90_000,
+            durability: Durability::default(),
         }
     }
 }
@@ -97,14 +112,25 @@ pub struct ChainHandle {
 }
 
 impl ChainHandle {
-    /// Opens the chain of `spec` in `database` (writing genesis into an empty one) and starts the
-    /// chain and persistence threads.
+    /// Opens the chain of `spec` in `database` (writing genesis into an empty one), executes what
+    /// the journal holds above it, and starts the chain and persistence threads.
     pub fn start(
         spec: Arc<ChainSpec>,
         database: Database,
         config: ChainConfig,
     ) -> Result<Self, OpenError> {
-        let chain = Chain::open(Arc::clone(&spec), database, config)?;
+        Self::start_with_progress(spec, database, config, &mut |_, _| {})
+    }
+
+    /// [`Self::start`] that tells how many blocks of the journal are done, and of how many.
+    pub fn start_with_progress(
+        spec: Arc<ChainSpec>,
+        database: Database,
+        config: ChainConfig,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, OpenError> {
+        let mut chain = Chain::open(Arc::clone(&spec), database, config)?;
+        chain.replay_journal(progress)?;
         let published = Arc::clone(&chain.published);
         let changes = chain.changes.clone();
         let stopping = Arc::clone(&chain.stopping);
@@ -120,11 +146,23 @@ impl ChainHandle {
     pub fn shutdown(&self) -> Result<(), ChainError> {
         self.stopping.store(true, Ordering::Relaxed);
         let result = self.ask_blocking(Event::Shutdown)?;
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            thread.join().map_err(|_| ChainError::Fault("the chain thread panicked".into()))?;
-        }
+        self.join()?;
         result
+    }
+
+    /// Ends the threads without writing what is in memory: the data is left as by a crash. For
+    /// tests of recovery.
+    #[doc(hidden)]
+    pub fn abort(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        let _ = self.events.send(Event::Abort);
+        let _ = self.join();
+    }
+
+    fn join(&self) -> Result<(), ChainError> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return Ok(()) };
+        thread.join().map_err(|_| ChainError::Fault("the chain thread panicked".into()))
     }
 
     /// False once the chain thread has ended: stopped, after a fault, or by a panic. Nothing is

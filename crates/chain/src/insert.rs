@@ -49,7 +49,7 @@ impl Chain {
         };
         match verdict {
             Ok(executed) => {
-                self.acknowledge(executed)?;
+                self.put_on_tree(executed);
                 Ok(PayloadStatus::Valid(hash))
             }
             Err(error) => Ok(self.reject(&block, &parent, &error)),
@@ -65,12 +65,10 @@ impl Chain {
         Ok(())
     }
 
-    /// The one place between "executed" and "answered VALID": whatever makes an acknowledged block
-    /// durable stands here.
-    fn acknowledge(&mut self, block: Arc<ExecutedBlock>) -> Result<(), ChainError> {
+    /// A valid block joins the tree. It becomes durable when it is made head (`make_durable`).
+    fn put_on_tree(&mut self, block: Arc<ExecutedBlock>) {
         self.tree.insert(block);
         self.publish();
-        Ok(())
     }
 
     /// Executes blocks that waited for `parent`, and those that waited for them. Called after the
@@ -136,7 +134,7 @@ impl Chain {
                 return Ok(false);
             };
             match self.validate_and_execute(&block, &parent)? {
-                Ok(executed) => self.acknowledge(Arc::new(executed))?,
+                Ok(executed) => self.put_on_tree(Arc::new(executed)),
                 Err(error) => {
                     return Err(ChainError::Fault(format!(
                         "block {} was valid and is not any more: {error}",

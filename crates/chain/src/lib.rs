@@ -21,12 +21,15 @@ mod invalid;
 mod machine;
 mod persist;
 mod recovery;
+mod replay;
 mod seal;
 mod tree;
 mod view;
 
 pub use error::{ChainError, ForkchoiceError, OpenError};
 pub use executed::{BlockTimings, ExecutedBlock};
-pub use handle::{CanonicalChange, ChainConfig, ChainHandle, ForkchoiceState, PayloadStatus};
+pub use handle::{
+    CanonicalChange, ChainConfig, ChainHandle, Durability, ForkchoiceState, PayloadStatus,
+};
 pub use seal::{SealError, SealRequest, seal};
 pub use view::{ChainView, TransactionLocation};

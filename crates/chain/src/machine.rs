@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{B256, BlockRef, RecoveredBlock, SealedHeader, SourceError};
 use banyan_state::{Layer, StateView};
-use banyan_storage::{BlockRead, Database, StorageError};
+use banyan_storage::{BlockRead, Database, Journal, StorageError};
 use lru::LruCache;
 use tokio::sync::broadcast;
 
@@ -37,6 +37,8 @@ pub(crate) struct Chain {
     pub(crate) safe: Option<SealedHeader>,
     pub(crate) finalized: Option<SealedHeader>,
     pub(crate) persister: Persister,
+    /// Makes acknowledged heads durable; `None` if that was not asked for.
+    pub(crate) journal: Option<Journal>,
     pub(crate) published: Arc<ArcSwap<ChainView>>,
     pub(crate) changes: broadcast::Sender<Arc<CanonicalChange>>,
     /// Side branches often share their base: the last reverse layer, with the persisted tip it

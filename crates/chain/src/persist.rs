@@ -5,47 +5,28 @@ use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
 use banyan_primitives::{BlockRef, RecoveredBlock, SealedHeader};
 use banyan_state::{persist_layer, unwind};
-use banyan_storage::{BlockRead, Database, Marker, StorageError, WriteTxn};
+use banyan_storage::{BlockRead, Database, Journal, Markers, StorageError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{ChainError, ExecutedBlock, machine::Chain};
-
-/// The labels of a database whose newest block is `head`: finalized ≤ safe ≤ head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Markers {
-    pub(crate) head: BlockRef,
-    pub(crate) safe: Option<BlockRef>,
-    pub(crate) finalized: Option<BlockRef>,
-}
-
-impl Markers {
-    /// Reads them; `None` from a database without a genesis block.
-    pub(crate) fn read(txn: &impl BlockRead) -> Result<Option<Self>, StorageError> {
-        let Some(head) = txn.marker(Marker::Head)? else { return Ok(None) };
-        let (safe, finalized) = (txn.marker(Marker::Safe)?, txn.marker(Marker::Finalized)?);
-        Ok(Some(Self { head, safe, finalized }))
-    }
-
-    pub(crate) fn write(&self, txn: &WriteTxn<'_>) -> Result<(), StorageError> {
-        txn.set_marker(Marker::Head, self.head)?;
-        for (marker, block) in [(Marker::Safe, self.safe), (Marker::Finalized, self.finalized)] {
-            match block {
-                Some(block) => txn.set_marker(marker, block)?,
-                None => txn.clear_marker(marker)?,
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Canonical blocks to write, oldest first, the first one a child of the persisted tip.
 #[derive(Debug)]
 struct PersistBatch {
     blocks: Vec<Arc<ExecutedBlock>>,
     markers: Markers,
+    /// Flush the database too, so that the journal can let go of these blocks.
+    flush: bool,
 }
 
-type PersistResult = Result<BlockRef, StorageError>;
+/// A batch that was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Persisted {
+    tip: BlockRef,
+    flushed: bool,
+}
+
+type PersistResult = Result<Persisted, StorageError>;
 
 /// The chain thread's end of the persistence thread.
 #[derive(Debug)]
@@ -110,11 +91,14 @@ fn write(db: &Database, batch: &PersistBatch) -> PersistResult {
         txn.set_canonical(&executed.block)?;
         persist_layer(&txn, &executed.layer)?;
     }
-    batch.markers.write(&txn)?;
+    txn.set_markers(&batch.markers)?;
     txn.commit()?;
+    if batch.flush {
+        db.sync()?;
+    }
     metrics::histogram!("banyan_block_persist_seconds")
         .record(started.elapsed() / u32::try_from(batch.blocks.len()).unwrap_or(u32::MAX).max(1));
-    Ok(tip)
+    Ok(Persisted { tip, flushed: batch.flush })
 }
 
 impl Chain {
@@ -155,7 +139,8 @@ impl Chain {
         let blocks: Vec<_> = blocks.cloned().collect();
         let Some(tip) = blocks.last().map(|block| block.block_ref()) else { return Ok(()) };
         let markers = self.markers(tip);
-        self.persister.send(PersistBatch { blocks, markers })
+        let flush = self.journal.as_ref().is_some_and(Journal::wants_release);
+        self.persister.send(PersistBatch { blocks, markers, flush })
     }
 
     /// Markers as they may stand on disk with `tip` as the newest block: finalized ≤ safe ≤ tip.
@@ -171,8 +156,13 @@ impl Chain {
     /// A batch is on disk: its blocks leave memory.
     pub(crate) fn on_persisted(&mut self, result: PersistResult) -> Result<(), ChainError> {
         self.persister.in_flight = None;
-        let tip = result.map_err(|error| ChainError::Write(error.to_string()))?;
-        self.tree.advance_persisted(tip);
+        let done = result.map_err(|error| ChainError::Write(error.to_string()))?;
+        self.tree.advance_persisted(done.tip);
+        if done.flushed
+            && let Some(journal) = &mut self.journal
+        {
+            journal.release(done.tip.number);
+        }
         self.last_reverse = None;
         self.publish();
         Ok(())
@@ -194,9 +184,13 @@ impl Chain {
         self.finish_persisting()?;
         let markers = self.markers(self.tree.persisted());
         let txn = self.db.write()?;
-        markers.write(&txn)?;
+        txn.set_markers(&markers)?;
         txn.commit()?;
-        Ok(self.db.sync()?)
+        self.db.sync()?;
+        if let Some(journal) = &mut self.journal {
+            journal.release(markers.head.number);
+        }
+        Ok(())
     }
 
     /// Takes the database back to `ancestor`, and nothing else; gives back the ancestor's header and
@@ -221,7 +215,7 @@ impl Chain {
         let Some(header) = txn.header(ancestor)? else {
             return Err(ChainError::Fault(format!("header {ancestor} is missing")));
         };
-        self.markers(ancestor).write(&txn)?;
+        txn.set_markers(&self.markers(ancestor))?;
         txn.commit()?;
         self.last_reverse = None;
         Ok((header, reverted))

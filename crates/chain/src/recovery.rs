@@ -1,4 +1,5 @@
-//! Opening: genesis into an empty database, or the chain as the markers left it.
+//! Opening: genesis into an empty database, or the chain as the markers left it. What the journal
+//! holds above it comes next (`replay`).
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -7,17 +8,13 @@ use banyan_chainspec::ChainSpec;
 use banyan_commitment::rebuild;
 use banyan_primitives::{BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
 use banyan_state::{FlatState, GenesisAccount, write_genesis, write_nodes};
-use banyan_storage::{BlockRead, Database, StorageError};
+use banyan_storage::{BlockRead, Database, Markers, StorageError};
 use lru::LruCache;
 use tokio::sync::broadcast;
 
 use crate::{
-    ChainConfig, ChainError, ChainView, OpenError,
-    buffer::OrphanBuffer,
-    difficulty::TotalDifficulties,
-    invalid::InvalidCache,
-    machine::Chain,
-    persist::{Markers, Persister},
+    ChainConfig, ChainError, ChainView, Durability, OpenError, buffer::OrphanBuffer,
+    difficulty::TotalDifficulties, invalid::InvalidCache, machine::Chain, persist::Persister,
     tree::BlockTree,
 };
 
@@ -35,7 +32,7 @@ impl Chain {
         config: ChainConfig,
     ) -> Result<Self, OpenError> {
         db.bind(spec.chain_id, spec.genesis_header.hash())?;
-        let stored = db.read().and_then(|txn| Markers::read(&txn)).map_err(ChainError::from)?;
+        let stored = db.read().and_then(|txn| txn.markers()).map_err(ChainError::from)?;
         let markers = match stored {
             Some(markers) => markers,
             None => init_genesis(&spec, &db)?,
@@ -48,6 +45,11 @@ impl Chain {
         let view = ChainView::new(db.clone(), &tree, safe.clone(), finalized.clone());
         let persister = Persister::spawn(db.clone())
             .map_err(|error| ChainError::Fault(format!("cannot start a thread: {error}")))?;
+        let journal = match config.durability {
+            Durability::Off => None,
+            Durability::Process => Some(db.journal(false)?),
+            Durability::Power => Some(db.journal(true)?),
+        };
         Ok(Self {
             spec,
             db,
@@ -60,6 +62,7 @@ impl Chain {
             safe,
             finalized,
             persister,
+            journal,
             published: Arc::new(ArcSwap::from_pointee(view)),
             changes: broadcast::channel(CHANGES_KEPT).0,
             last_reverse: None,
@@ -98,7 +101,7 @@ fn init_genesis(spec: &ChainSpec, db: &Database) -> Result<Markers, OpenError> {
         let genesis = RecoveredBlock::new(SealedBlock { header, body }, Vec::new());
         txn.put_block(&genesis, &[])?;
         txn.set_canonical(&genesis)?;
-        markers.write(&txn)
+        txn.set_markers(&markers)
     };
     finish().and_then(|()| txn.commit()).map_err(ChainError::from)?;
     Ok(markers)

@@ -1,11 +1,12 @@
-//! A full disk, blocks that wait for an invalid one, stopping with work left: the chain stays as it
-//! was answered.
+//! A full disk, blocks that wait for an invalid one, a crash: the chain stays as it was answered.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
 mod common;
 
-use banyan_chain::{ChainConfig, ChainError, ForkchoiceError, ForkchoiceState, PayloadStatus};
+use banyan_chain::{
+    ChainConfig, ChainError, Durability, ForkchoiceError, ForkchoiceState, PayloadStatus,
+};
 use banyan_primitives::{
     B256, Block, Header, RecoveredBlock, SealedBlock, SealedHeader, keccak256,
 };
@@ -33,7 +34,9 @@ fn large(kit: &Kit, parent: &SealedHeader, mark: u8) -> RecoveredBlock {
 
 async fn move_to(kit: &Kit, head: B256) -> Result<PayloadStatus, ForkchoiceError> {
     let state = ForkchoiceState { head, ..Default::default() };
-    kit.chain.forkchoice(state).await.map(|(status, _)| status)
+    let (status, _) = kit.chain.forkchoice(state).await?;
+    assert_ne!(status, PayloadStatus::Syncing, "{head} is not known");
+    Ok(status)
 }
 
 #[tokio::test]
@@ -100,27 +103,99 @@ async fn blocks_that_waited_for_an_invalid_one_are_invalid() {
     }
 }
 
-#[tokio::test]
-async fn stopping_does_not_wait_for_what_is_queued() {
-    let kit = Kit::new(ChainConfig::default());
-    let genesis = kit.spec.genesis_header.clone();
-    let blocks: Vec<RecoveredBlock> =
-        (0..200_u8).map(|mark| kit.build(&genesis, &[mark], |_, _| vec![])).collect();
-    let waiting: Vec<_> = blocks
-        .into_iter()
-        .map(|block| {
-            let chain = kit.chain.clone();
-            tokio::spawn(async move { chain.new_payload(block).await })
-        })
-        .collect();
-    tokio::task::yield_now().await;
-    let chain = kit.chain.clone();
-    tokio::task::spawn_blocking(move || chain.shutdown()).await.unwrap().unwrap();
-    let mut answers = Vec::new();
-    for task in waiting {
-        answers.push(task.await.unwrap());
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_for_the_journal_nothing_is_acknowledged_until_there_is_some() {
+    let mut kit = Kit::new(in_memory());
+    let segment = kit.dir.path().join("journal").join("000000.segment");
+    std::os::unix::fs::symlink("/dev/full", &segment).unwrap();
+    let block = kit.build(&kit.spec.genesis_header, &[], |_, _| vec![]);
+    kit.chain.new_payload(block.clone()).await.unwrap();
+    let error = move_to(&kit, block.hash()).await.unwrap_err();
+    assert!(matches!(error, ForkchoiceError::Chain(ChainError::Write(_))), "{error}");
+    assert!(error.to_string().contains("no space left"), "{error}");
+    assert_eq!(kit.chain.view().head().number, 0);
+    move_to(&kit, block.hash()).await.unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), block.hash());
+}
+
+/// A chain of `count` empty blocks on genesis, each made head.
+async fn grow(kit: &Kit, count: u64) -> Vec<RecoveredBlock> {
+    let mut blocks: Vec<RecoveredBlock> = Vec::new();
+    for number in 0..count {
+        let parent = blocks.last().map_or(&kit.spec.genesis_header, |block| &block.block.header);
+        let block = kit.build(parent, &[number as u8], |_, _| vec![]);
+        kit.chain.new_payload(block.clone()).await.unwrap();
+        move_to(kit, block.hash()).await.unwrap();
+        blocks.push(block);
     }
-    let stopped = answers.iter().filter(|answer| matches!(answer, Err(ChainError::Stopped)));
-    assert!(stopped.count() > 0, "all of them were executed first");
-    assert!(!kit.chain.is_running());
+    blocks
+}
+
+/// Nothing of the newest blocks is in the database.
+fn in_memory() -> ChainConfig {
+    ChainConfig { keep_blocks: 1000, ..Default::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_journal_a_crash_loses_heads() {
+    let mut kit = Kit::new(ChainConfig { durability: Durability::Off, ..in_memory() });
+    grow(&kit, 3).await;
+    kit.crash();
+    assert_eq!(kit.chain.view().head().number, 0, "else the tests of the journal prove nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reorg_and_a_rewind_work_right_after_a_crash() {
+    let mut kit = Kit::new(in_memory());
+    let blocks = grow(&kit, 5).await;
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), blocks[4].hash());
+    let sibling = kit.build(&blocks[1].block.header, b"sibling", |_, _| vec![]);
+    kit.chain.new_payload(sibling.clone()).await.unwrap();
+    move_to(&kit, sibling.hash()).await.unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), sibling.hash());
+    move_to(&kit, blocks[0].hash()).await.unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), blocks[0].hash(), "a rewind is not undone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_was_left_and_taken_up_again_survives() {
+    // Everything is written at once, so that the way back leads through the database.
+    let mut kit = Kit::new(ChainConfig { keep_blocks: 0, ..Default::default() });
+    let blocks = grow(&kit, 6).await;
+    while kit.chain.view().persisted_number() < 6 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let sibling = kit.build(&kit.spec.genesis_header, b"sibling", |_, _| vec![]);
+    kit.chain.new_payload(sibling.clone()).await.unwrap();
+    move_to(&kit, sibling.hash()).await.unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), sibling.hash());
+    move_to(&kit, blocks[5].hash()).await.unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), blocks[5].hash());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_gives_the_newest_head_that_is_whole() {
+    let mut kit = Kit::new(in_memory());
+    let blocks = grow(&kit, 4).await;
+    kit.chain.abort();
+    let path = kit.dir.path().join("journal").join("000000.segment");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    // The last record holds the labels after block 4; the one before it the block.
+    bytes[last - 200] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), blocks[2].hash());
+    // The consensus client sends it again.
+    kit.chain.new_payload(blocks[3].clone()).await.unwrap();
+    move_to(&kit, blocks[3].hash()).await.unwrap();
+    kit.crash();
+    assert_eq!(kit.chain.view().head().hash(), blocks[3].hash());
 }

@@ -1,5 +1,5 @@
 //! Seeded simulation: random blocks, siblings, orphans, bad blocks, forkchoice in every direction,
-//! persistence at any point, restarts; compared with a model of plain maps and with a full
+//! persistence at any point, restarts and crashes; compared with a model of plain maps and with a full
 //! rebuild of the state root. `BANYAN_SIM_SEED` repeats one run, `BANYAN_SIM_STEPS` sets its length.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
@@ -8,7 +8,7 @@ mod common;
 
 use std::collections::{BTreeMap, HashMap};
 
-use banyan_chain::{ChainConfig, ForkchoiceState, PayloadStatus};
+use banyan_chain::{ChainConfig, Durability, ForkchoiceState, PayloadStatus};
 use banyan_commitment::rebuild;
 use banyan_primitives::{B256, Block, RecoveredBlock, SealedBlock, StateSource, U256};
 use common::{ACCOUNTS, Kit, STORE, account, sign, store};
@@ -30,6 +30,8 @@ struct Sim {
     known: HashMap<B256, Known>,
     order: Vec<B256>,
     head: B256,
+    safe: Option<B256>,
+    finalized: Option<B256>,
     genesis: B256,
 }
 
@@ -39,6 +41,7 @@ impl Sim {
         let config = ChainConfig {
             keep_blocks: rng.random_range(0..6),
             persist_threshold: rng.random_range(1..5),
+            durability: *[Durability::Process, Durability::Power].choose(&mut rng).unwrap(),
             ..Default::default()
         };
         let kit = Kit::new(config);
@@ -47,7 +50,8 @@ impl Sim {
         let block = RecoveredBlock::new(SealedBlock { header, body: Default::default() }, vec![]);
         let first = Known { block, slots: BTreeMap::new(), nonces: [0; ACCOUNTS] };
         let known = HashMap::from([(genesis, first)]);
-        Self { kit, rng, known, order: vec![genesis], head: genesis, genesis }
+        let order = vec![genesis];
+        Self { kit, rng, known, order, head: genesis, safe: None, finalized: None, genesis }
     }
 
     fn random_known(&mut self) -> B256 {
@@ -126,7 +130,7 @@ impl Sim {
         let state = ForkchoiceState { head: second, ..Default::default() };
         let (status, _) = self.kit.chain.forkchoice(state).await.unwrap();
         assert_eq!(status, PayloadStatus::Valid(second), "the waiting child was not connected");
-        self.head = second;
+        self.moved(second);
     }
 
     async fn bad_block(&mut self) {
@@ -169,9 +173,18 @@ impl Sim {
         assert_eq!(view.head().hash(), head);
         assert_eq!(view.safe().map(|header| header.hash()), Some(safe));
         assert_eq!(view.finalized().map(|header| header.hash()), Some(finalized));
-        self.head = head;
+        self.moved(head);
+        (self.safe, self.finalized) = (Some(safe), Some(finalized));
         self.order.retain(|hash| *hash != head);
         self.order.push(head);
+    }
+
+    /// The head has moved without new labels: those that left the chain are gone.
+    fn moved(&mut self, head: B256) {
+        let branch = self.branch(head);
+        self.head = head;
+        self.safe = self.safe.filter(|label| branch.contains(label));
+        self.finalized = self.finalized.filter(|label| branch.contains(label));
     }
 
     /// The block and its ancestors, newest first.
@@ -217,13 +230,24 @@ impl Sim {
         assert_eq!(rebuild(&tries).unwrap().root, known.block.header.state_root);
     }
 
-    /// Stops and opens again. The chain is as it was; side blocks may be forgotten.
+    /// Stops and opens again.
     fn restart(&mut self) {
         self.kit.restart();
+        self.check_labels();
+    }
+
+    /// As a killed process and its successor.
+    fn crash(&mut self) {
+        self.kit.crash();
+        self.check_labels();
+    }
+
+    /// The chain is as it was answered; side blocks may be forgotten.
+    fn check_labels(&self) {
         let view = self.kit.chain.view();
         assert_eq!(view.head().hash(), self.head, "the head after a restart");
-        let (finalized, safe) = (view.finalized(), view.safe());
-        assert!(finalized.map_or(0, |h| h.number) <= safe.map_or(u64::MAX, |h| h.number));
+        assert_eq!(view.safe().map(|header| header.hash()), self.safe, "safe");
+        assert_eq!(view.finalized().map(|header| header.hash()), self.finalized, "finalized");
     }
 
     async fn step(&mut self) {
@@ -233,7 +257,7 @@ impl Sim {
                 let hash = self.extend(head, true).await;
                 let state = ForkchoiceState { head: hash, ..Default::default() };
                 self.kit.chain.forkchoice(state).await.unwrap();
-                self.head = hash;
+                self.moved(hash);
             }
             45..65 => {
                 let parent = self.random_known();
@@ -241,8 +265,9 @@ impl Sim {
             }
             65..70 => self.orphan().await,
             70..78 => self.bad_block().await,
-            78..96 => self.forkchoice().await,
-            _ => self.restart(),
+            78..90 => self.forkchoice().await,
+            90..94 => self.restart(),
+            _ => self.crash(),
         }
         self.check();
     }
@@ -262,7 +287,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_blocks_reorgs_and_restarts_agree_with_the_model() {
+async fn random_blocks_reorgs_restarts_and_crashes_agree_with_the_model() {
     let steps = setting("BANYAN_SIM_STEPS").unwrap_or(60);
     let seeds = setting("BANYAN_SIM_SEED").map_or(0..6, |seed| seed..seed + 1);
     for seed in seeds {

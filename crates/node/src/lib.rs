@@ -26,7 +26,9 @@ pub use banyan_chain::ChainConfig;
 pub use banyan_payload::BuilderConfig;
 pub use banyan_rpc::{Namespace, RpcConfig, ServerLimits};
 pub use banyan_txpool::PoolConfig;
-pub use bench::{BenchConfig, BenchReport, UnknownWorkload, Workload, bench_replay};
+pub use bench::{
+    BenchConfig, BenchReport, JournalReport, UnknownWorkload, Workload, bench_journal, bench_replay,
+};
 pub use config::{
     AuthSettings, ChainChoice, Client, DataDir, DevConfig, Nat, NetworkConfig, NodeConfig, NodeKey,
     PublicSettings, StoreConfig,

@@ -182,6 +182,11 @@ impl PayloadHandle {
         builder.build(&Job::new(PayloadId::ZERO, parent, view, attributes), || {})
     }
 
+    /// True once the job's first attempt is done, so that [`Self::get`] would not cut it short.
+    pub fn is_ready(&self, id: PayloadId) -> bool {
+        self.lock().jobs.iter().any(|job| job.id == id && job.best.borrow().is_some())
+    }
+
     /// Sets the DA limits for all further building.
     pub fn set_da_limits(&self, limits: DaLimits) {
         self.lock().limits = limits;

@@ -3,7 +3,7 @@
 //! Every block ever written stays readable by its number and hash; `Canonical` and `TxLookup`
 //! name only the blocks of the chain that leads to the persisted tip.
 
-use alloy_rlp::Decodable;
+use alloy_rlp::{Decodable, Encodable};
 use banyan_primitives::{
     Address, B256, BlockBody, BlockRef, Header, Receipt, RecoveredBlock, Sealed, SealedBlock,
     SealedHeader,
@@ -38,6 +38,17 @@ impl Marker {
     }
 }
 
+/// The labels of a chain whose newest block is `head`: finalized ≤ safe ≤ head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Markers {
+    /// Newest block.
+    pub head: BlockRef,
+    /// The CL's safe block.
+    pub safe: Option<BlockRef>,
+    /// The CL's finalized block.
+    pub finalized: Option<BlockRef>,
+}
+
 /// Where a canonical transaction stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionPosition {
@@ -52,6 +63,13 @@ pub trait BlockRead: Read {
     /// A block the database remembers by name.
     fn marker(&self, marker: Marker) -> Result<Option<BlockRef>, StorageError> {
         self.get(Table::Markers, marker.key())?.map(|bytes| decode_block(&bytes)).transpose()
+    }
+
+    /// Head, safe and finalized; `None` in a database without a genesis block.
+    fn markers(&self) -> Result<Option<Markers>, StorageError> {
+        let Some(head) = self.marker(Marker::Head)? else { return Ok(None) };
+        let (safe, finalized) = (self.marker(Marker::Safe)?, self.marker(Marker::Finalized)?);
+        Ok(Some(Markers { head, safe, finalized }))
     }
 
     /// Height and hash of the block with this hash, if it is stored.
@@ -110,13 +128,26 @@ pub trait BlockRead: Read {
 
 impl<R: Read + ?Sized> BlockRead for R {}
 
+/// Header, then the body as in the table `Bodies`.
+pub(crate) fn encode_stored_block(block: &RecoveredBlock, out: &mut Vec<u8>) {
+    block.header.inner().encode(out);
+    encode_body(block, out);
+}
+
+/// Inverse of [`encode_stored_block`]; the hash is computed from the header.
+pub(crate) fn decode_stored_block(bytes: &[u8]) -> Result<RecoveredBlock, StorageError> {
+    let mut rest = bytes;
+    let header = Sealed::new(Header::decode(&mut rest)?);
+    let (body, senders) = decode_body(rest)?;
+    Ok(RecoveredBlock::new(SealedBlock { header, body }, senders))
+}
+
 /// RLP of the body, then the senders, 20 bytes each.
-fn encode_body(block: &RecoveredBlock) -> Vec<u8> {
-    let mut bytes = alloy_rlp::encode(&block.body);
+fn encode_body(block: &RecoveredBlock, out: &mut Vec<u8>) {
+    block.body.encode(out);
     for sender in block.senders.iter() {
-        bytes.extend_from_slice(sender.as_slice());
+        out.extend_from_slice(sender.as_slice());
     }
-    bytes
 }
 
 fn decode_body(bytes: &[u8]) -> Result<(BlockBody, Vec<Address>), StorageError> {
@@ -138,7 +169,9 @@ impl WriteTxn<'_> {
     ) -> Result<(), StorageError> {
         let key = block_key(block.block_ref());
         self.put(Table::Headers, &key, &alloy_rlp::encode(block.header.inner()))?;
-        self.put(Table::Bodies, &key, &encode_body(block))?;
+        let mut body = Vec::new();
+        encode_body(block, &mut body);
+        self.put(Table::Bodies, &key, &body)?;
         self.put(Table::Receipts, &key, &encode_receipts(receipts))?;
         self.put(Table::HeaderNumbers, block.hash().as_slice(), &block.number().to_be_bytes())
     }
@@ -175,6 +208,20 @@ impl WriteTxn<'_> {
             }
         }
         self.delete(Table::Canonical, &number.to_be_bytes()).map(drop)
+    }
+
+    /// Sets head, safe and finalized.
+    pub fn set_markers(&self, markers: &Markers) -> Result<(), StorageError> {
+        self.set_marker(Marker::Head, markers.head)?;
+        for (marker, block) in
+            [(Marker::Safe, markers.safe), (Marker::Finalized, markers.finalized)]
+        {
+            match block {
+                Some(block) => self.set_marker(marker, block)?,
+                None => self.clear_marker(marker)?,
+            }
+        }
+        Ok(())
     }
 
     /// Remembers a block by name.

@@ -8,7 +8,7 @@ use std::{
 use banyan_primitives::B256;
 
 use crate::{
-    DatabaseOptions, OpenError, Read, ReadTxn, StorageError, Table, WriteTxn,
+    DatabaseOptions, Journal, OpenError, Read, ReadTxn, StorageError, Table, WriteTxn,
     codec::{damaged, decode_hash},
     env::Env,
     lock::DirectoryLock,
@@ -104,6 +104,17 @@ impl Database {
         txn.put(Table::Meta, META_CHAIN, &value)?;
         txn.commit()?;
         self.sync()
+    }
+
+    /// Opens the journal beside this database, which must be bound to a chain, and reads it. At most
+    /// one may be open. With `sync`, what is appended reaches the disk before the append returns.
+    pub fn journal(&self, sync: bool) -> Result<Journal, OpenError> {
+        let storage = |source| OpenError::Storage { path: self.shared.path.clone(), source };
+        let bound = self.bound_chain().map_err(storage)?;
+        let (_, genesis) = bound.ok_or_else(|| {
+            storage(StorageError::OutOfOrder("a journal before the chain is bound".into()))
+        })?;
+        Journal::open(&self.shared.path, genesis, sync)
     }
 
     /// Begins a read transaction: a snapshot of the last commit, for at most

@@ -18,28 +18,34 @@ const DATA_FILE: &str = "mdbx.dat";
 pub(crate) fn open(directory: &Path, options: &DatabaseOptions) -> Result<EnvCell, OpenError> {
     let file = directory.join(DATA_FILE);
     if file.exists() {
-        inspect(directory, &file)?;
+        inspect(directory, &file, options)?;
     }
-    let mode = ReadWriteOptions {
-        sync_mode: SyncMode::SafeNoSync,
-        min_size: None,
-        max_size: Some(signed(options.max_size)),
-        growth_step: Some(signed(options.growth_step)),
-        shrink_threshold: Some(signed(options.growth_step.saturating_mul(4))),
-    };
     let mdbx = Mdbx::open_with_options(
         directory,
         libmdbx::DatabaseOptions {
             max_readers: Some(options.max_readers),
             no_rdahead: true,
             page_size: Some(libmdbx::PageSize::Set(header::PAGE_SIZE)),
-            ..base_options(Mode::ReadWrite(mode))
+            ..base_options(writable(options))
         },
     )
     .map_err(|error| open_error(&file, error))?;
     EnvCell::try_new(mdbx, |mdbx| {
         create_tables(mdbx)
             .map_err(|source| OpenError::Storage { path: directory.to_owned(), source })
+    })
+}
+
+/// Always the same sizes: where they differ from the file's, MDBX cuts the file to the newest commit,
+/// and then finds the last synced one damaged if that was larger.
+fn writable(options: &DatabaseOptions) -> Mode {
+    Mode::ReadWrite(ReadWriteOptions {
+        sync_mode: SyncMode::SafeNoSync,
+        min_size: None,
+        max_size: Some(signed(options.max_size)),
+        growth_step: Some(signed(options.growth_step)),
+        // Never: the last synced commit, to which a power failure leads back, may need what is cut.
+        shrink_threshold: Some(0),
     })
 }
 
@@ -52,7 +58,7 @@ fn base_options(mode: Mode) -> libmdbx::DatabaseOptions {
 }
 
 /// Refuses a data file that is not ours, or not one we can use, without writing to it.
-fn inspect(directory: &Path, file: &Path) -> Result<(), OpenError> {
+fn inspect(directory: &Path, file: &Path, options: &DatabaseOptions) -> Result<(), OpenError> {
     let length =
         file.metadata().map_err(|source| OpenError::Io { path: file.to_owned(), source })?.len();
     let wanted = header::wanted_length(file)
@@ -64,10 +70,9 @@ fn inspect(directory: &Path, file: &Path) -> Result<(), OpenError> {
     }
     match Mdbx::open_with_options(directory, base_options(Mode::ReadOnly)) {
         Ok(mdbx) => check_owner(&mdbx, file),
-        // After a crash MDBX has to write its header once before it can be read. Sizes stay.
+        // After a crash MDBX has to write its header once before it can be read.
         Err(libmdbx::Error::WannaRecovery) => {
-            let mode = ReadWriteOptions { sync_mode: SyncMode::SafeNoSync, ..Default::default() };
-            let mdbx = Mdbx::open_with_options(directory, base_options(Mode::ReadWrite(mode)))
+            let mdbx = Mdbx::open_with_options(directory, base_options(writable(options)))
                 .map_err(|error| open_error(file, error))?;
             check_owner(&mdbx, file)
         }

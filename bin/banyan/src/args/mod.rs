@@ -9,7 +9,7 @@ mod node;
 mod rpc;
 mod tuning;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -120,6 +120,9 @@ pub(crate) enum BenchCommand {
     /// Build blocks of a known workload, then time newPayload + forkchoiceUpdated for each of them
     /// on a fresh database.
     Replay(ReplayArgs),
+    /// The same blocks, a block at a time, on a node without a journal, one that survives the death
+    /// of the process and one that survives power loss: what durability costs.
+    Journal(JournalArgs),
 }
 
 /// `bench replay`.
@@ -146,6 +149,17 @@ pub(crate) struct ReplayArgs {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `bench journal`.
+#[derive(Debug, Args)]
+pub(crate) struct JournalArgs {
+    /// The blocks.
+    #[command(flatten)]
+    pub(crate) replay: ReplayArgs,
+    /// Time between blocks.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = crate::parse::duration)]
+    pub(crate) interval: Duration,
 }
 
 /// `proofs`: accepted so that launchers written for op-reth go on.

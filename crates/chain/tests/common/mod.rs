@@ -76,6 +76,16 @@ impl Kit {
     /// Stops the node and opens it again on its data.
     pub fn restart(&mut self) {
         self.chain.shutdown().unwrap();
+        self.reopen();
+    }
+
+    /// Opens the data again as a crash leaves it.
+    pub fn crash(&mut self) {
+        self.chain.abort();
+        self.reopen();
+    }
+
+    fn reopen(&mut self) {
         // The old handle holds the database; let go of it before opening again.
         let spare = TempDir::new().unwrap();
         self.chain = open(&spare, &self.spec, &self.config);

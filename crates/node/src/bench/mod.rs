@@ -2,17 +2,22 @@
 //!
 //! The node's own builder makes the blocks on one database; then each is sent, as JSON, through
 //! newPayload and forkchoiceUpdated to the same handlers on a fresh database. Roots are checked
-//! before the answer (class R0); the durability of the answer is not measured here.
+//! before the answer (class R0), and what was answered survives the process (class D1).
+//! `bench journal` measures what that costs.
 
 mod erc20;
+mod journal;
 mod replay;
 mod report;
 mod workload;
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+pub use journal::{JournalReport, bench_journal};
 pub use replay::bench_replay;
 pub use report::BenchReport;
+
+use crate::NodeError;
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -29,6 +34,15 @@ pub struct BenchConfig {
     pub seed: u64,
     /// Where the databases are put; `None`: the system's directory for temporary files.
     pub directory: Option<PathBuf>,
+}
+
+impl BenchConfig {
+    fn check(&self) -> Result<(), NodeError> {
+        match self.senders == 0 || self.blocks == 0 {
+            true => Err(NodeError::Bench("senders and blocks must be at least 1".to_owned())),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A kind of block.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banyan_chain::{ChainConfig, ChainHandle};
+use banyan_chain::{ChainConfig, ChainHandle, Durability};
 use banyan_chainspec::ChainSpec;
 use banyan_payload::{BuilderConfig, PayloadHandle};
 use banyan_primitives::Transaction;
@@ -38,9 +38,7 @@ const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
 /// # Errors
 /// A configuration that makes no sense, or a fault of ours: a block that we built must be valid.
 pub fn bench_replay(config: &BenchConfig) -> Result<BenchReport, NodeError> {
-    if config.senders == 0 || config.blocks == 0 {
-        return Err(NodeError::Bench("senders and blocks must be at least 1".to_owned()));
-    }
+    config.check()?;
     let metrics = Metrics::install()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -67,13 +65,13 @@ async fn measure(
 }
 
 /// Builds the blocks on a database of their own.
-async fn build(
+pub(super) async fn build(
     config: &BenchConfig,
     generator: &mut Generator,
     spec: &Arc<ChainSpec>,
 ) -> Result<Vec<BuiltBlock>, NodeError> {
     let directory = temporary_directory(config)?;
-    let stack = Stack::open(spec, directory.path())?;
+    let stack = Stack::open(spec, directory.path(), Durability::Off)?;
     let mut blocks = Vec::new();
     for _ in 0..config.blocks {
         let transactions = generator.next_block(config.gas_limit)?;
@@ -92,7 +90,7 @@ async fn replay(
     metrics: &Metrics,
 ) -> Result<WorkloadResult, NodeError> {
     let directory = temporary_directory(config)?;
-    let stack = Stack::open(spec, directory.path())?;
+    let stack = Stack::open(spec, directory.path(), Durability::Process)?;
     let before = Phases::read(metrics);
     let cpu_before = cpu_seconds().unwrap_or_default();
     let mut latencies = Vec::with_capacity(blocks.len());
@@ -117,23 +115,28 @@ async fn replay(
     Ok(result)
 }
 
-fn temporary_directory(config: &BenchConfig) -> Result<tempfile::TempDir, NodeError> {
+pub(super) fn temporary_directory(config: &BenchConfig) -> Result<tempfile::TempDir, NodeError> {
     let parent = config.directory.clone().unwrap_or_else(std::env::temp_dir);
     tempfile::tempdir_in(&parent).map_err(NodeError::file("cannot create a directory in", parent))
 }
 
 /// A node without ports.
-struct Stack {
+pub(super) struct Stack {
     chain: ChainHandle,
     payload: PayloadHandle,
-    engine: EngineClient,
+    pub(super) engine: EngineClient,
     follower: JoinHandle<()>,
 }
 
 impl Stack {
-    fn open(spec: &Arc<ChainSpec>, directory: &Path) -> Result<Self, NodeError> {
+    pub(super) fn open(
+        spec: &Arc<ChainSpec>,
+        directory: &Path,
+        durability: Durability,
+    ) -> Result<Self, NodeError> {
         let database = Database::open(&directory.join("db"), DatabaseOptions::default())?;
-        let chain = ChainHandle::start(Arc::clone(spec), database, ChainConfig::default())?;
+        let config = ChainConfig { durability, ..ChainConfig::default() };
+        let chain = ChainHandle::start(Arc::clone(spec), database, config)?;
         let changes = chain.subscribe();
         let head = chain.view().head().clone();
         let pool = PoolHandle::new(Arc::clone(spec), PoolConfig::default(), head);
@@ -179,7 +182,7 @@ impl Stack {
     }
 
     /// Writes everything and stops. Returns the head's hash.
-    async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
+    pub(super) async fn close(self) -> Result<banyan_primitives::B256, NodeError> {
         let head = self.chain.view().head().hash();
         self.payload.shutdown();
         let chain = self.chain.clone();

@@ -110,6 +110,7 @@ impl WorkloadResult {
             "gas": self.gas,
             "head": self.head,
             "rootClass": "R0",
+            "durabilityClass": "D1",
             "answerSeconds": answer,
             "drainSeconds": self.drain.as_secs_f64(),
             "cpuSeconds": self.cpu.as_secs_f64(),

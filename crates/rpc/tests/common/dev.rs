@@ -72,8 +72,10 @@ impl Node {
         let answer = self.result("engine_forkchoiceUpdatedV3", params).await;
         let id = answer["payloadId"].as_str().unwrap();
         assert!(id.starts_with("0x03"), "{id}");
-        // Whoever asks at once gets the forced transactions alone.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Whoever asks at once may get the forced transactions alone.
+        while !self.payload.is_ready(id.parse().unwrap()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         self.result("engine_getPayloadV5", json!([id])).await
     }
 

@@ -22,7 +22,7 @@ pub struct Node {
     pub chain: ChainHandle,
     pub pool: PoolHandle,
     pub rpc: Rpc,
-    payload: PayloadHandle,
+    pub payload: PayloadHandle,
     _folder: TempDir,
 }
 

@@ -71,7 +71,8 @@ pub(crate) fn block(number: u64, extra: u8, transactions: Vec<Transaction>) -> R
         ..Default::default()
     };
     let withdrawal = Withdrawal { index: 1, validator_index: 2, amount: 3, ..Default::default() };
-    let senders = (0..transactions.len()).map(|n| Address::repeat_byte(n as u8 + 1)).collect();
+    let senders =
+        (0..transactions.len()).map(|n| Address::repeat_byte((n % 255) as u8 + 1)).collect();
     let body =
         BlockBody { transactions, ommers: Vec::new(), withdrawals: Some(vec![withdrawal].into()) };
     RecoveredBlock::new(SealedBlock::seal(Block { header, body }), senders)
