@@ -149,14 +149,19 @@ impl Rpc {
                 ws_origins: Arc::new(["*".to_owned()]),
             },
         };
-        port.open(self.engine_and(&[Namespace::Eth, Namespace::Net, Namespace::Web3])).await
+        port.open(self.auth_methods()).await
     }
 
     /// Answers one request in this process, with the methods of all ports: decoders and handlers
     /// are those that clients reach through the sockets. For the dev chain's driver, benchmarks
     /// and fixtures.
     pub async fn request(&self, request: &str) -> String {
-        let methods = self.local.get_or_init(|| self.engine_and(&Namespace::every()));
+        let methods = self.local.get_or_init(|| {
+            let shared = self.shared.with_own_limits();
+            let mut module = methods::public(shared, &Namespace::every());
+            engine::register(&mut module);
+            module.into()
+        });
         match methods.raw_json_request(request, 1).await {
             Ok((answer, _)) => answer.get().to_owned(),
             Err(error) => serde_json::json!({
@@ -168,8 +173,10 @@ impl Rpc {
         }
     }
 
-    fn engine_and(&self, api: &[Namespace]) -> Methods {
-        let mut module = methods::public(self.shared.with_own_limits(), api);
+    fn auth_methods(&self) -> Methods {
+        let shared = self.shared.with_own_limits();
+        let mut module =
+            methods::public(shared, &[Namespace::Eth, Namespace::Net, Namespace::Web3]);
         engine::register(&mut module);
         module.into()
     }
