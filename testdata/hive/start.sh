@@ -23,6 +23,6 @@ limit=()
 [ -z "${HIVE_TARGET_GAS_LIMIT:-}" ] || limit=(--builder.gaslimit "$HIVE_TARGET_GAS_LIMIT")
 exec "$banyan" node "${store[@]}" "${limit[@]}" \
   --network-id "${HIVE_NETWORK_ID:-1337}" --addr "$ip" --nat "extip:$ip" \
-  --http --http.addr "$ip" --http.port 8545 --http.api all \
-  --ws --ws.addr "$ip" --ws.port 8546 --ws.api all \
+  --http --http.addr "$ip" --http.port 8545 --http.api all,testing \
+  --ws --ws.addr "$ip" --ws.port 8546 --ws.api all,testing \
   --authrpc.addr "$ip" --authrpc.port 8551 --authrpc.jwtsecret "$work/jwt.hex"

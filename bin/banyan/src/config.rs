@@ -200,7 +200,8 @@ fn rpc(args: &NodeArgs) -> RpcConfig {
         ignored_priority_fee: gas_price.gpo_ignoreprice,
         min_suggested_priority_fee: gas_price.min_suggested_priority_fee,
         network_id: network.network_id,
-        eth_proof_window: limits.eth_proof_window,
+        // The flag is a lower bound.
+        max_proof_blocks: limits.eth_proof_window.max(RpcConfig::default().max_proof_blocks),
         sync_timeout: send.sync_timeout,
         max_sync_timeout: send.max_sync_timeout.max(send.sync_timeout),
         sequencer: sequencer(send),

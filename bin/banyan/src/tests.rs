@@ -177,7 +177,10 @@ fn durability_is_of_the_process_unless_power_is_asked_for() {
 
 #[test]
 fn the_proof_window_reaches_the_rpc_settings() {
-    assert_eq!(node(&["node", "--rpc.eth-proof-window=302400"]).rpc.eth_proof_window, 302_400);
+    let window = |blocks: &str| {
+        node(&["node", &format!("--rpc.eth-proof-window={blocks}")]).rpc.max_proof_blocks
+    };
+    assert_eq!((window("10"), window("400000")), (302_400, 400_000));
 }
 
 #[test]

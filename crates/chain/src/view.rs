@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use banyan_commitment::state_root;
 use banyan_primitives::{B256, BlockRef, Receipt, RecoveredBlock, SealedHeader, SourceError};
 use banyan_state::{Layer, StateView};
-use banyan_storage::{BlockRead, Database, Marker};
+use banyan_storage::{BlockRead, Database, Marker, StateRead};
 
 use crate::{
     ChainError, ExecutedBlock,
@@ -12,6 +12,9 @@ use crate::{
 
 /// Retries when the database moves while a view is opened.
 const STALE_RETRIES: usize = 3;
+
+/// How often blocks may have changed the same accounts and slots in [`ChainView::changed_at_most`].
+const REPEATS: usize = 40;
 
 /// Where a mined transaction stands.
 #[derive(Clone, Debug)]
@@ -183,6 +186,31 @@ impl ChainView {
         let Some(header) = self.header_by_hash(hash)? else { return Ok(None) };
         let block = BlockRef::from(&header);
         layered_view(&self.db, &self.tree.branch(block), block).map(Some)
+    }
+
+    /// Height of the oldest block whose state can be read.
+    pub fn oldest_state(&self) -> Result<u64, ChainError> {
+        Ok(banyan_state::oldest_state(&self.db.read()?)?)
+    }
+
+    /// True if the persisted blocks above `number` changed at most `most` accounts and slots: the
+    /// work in [`Self::trie_state_at`]. Gives up early if there is much to look through.
+    pub fn changed_at_most(&self, number: u64, most: usize) -> Result<bool, ChainError> {
+        let txn = self.db.read()?;
+        let tip = txn.marker(Marker::Tip)?.map_or(0, |tip| tip.number);
+        let (mut looked_at, mut distinct) = (0, HashSet::new());
+        for later in number.saturating_add(1)..=tip {
+            let Some(changes) = txn.block_changes(later)? else { break };
+            for change in changes.accounts {
+                looked_at += change.slots.len() + 1;
+                distinct.insert((change.address, None));
+                distinct.extend(change.slots.into_iter().map(|slot| (change.address, Some(slot))));
+            }
+            if distinct.len() > most || looked_at / REPEATS > most {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

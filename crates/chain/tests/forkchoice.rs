@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use banyan_chain::{ChainConfig, ForkchoiceError, ForkchoiceState, PayloadStatus};
 use banyan_primitives::{B256, RecoveredBlock, SealedHeader};
-use common::Kit;
+use common::{Kit, STORE, sign, store};
 
 /// A chain of `length` empty blocks on `parent`, delivered; `mark` tells branches apart.
 async fn branch(kit: &Kit, parent: &SealedHeader, length: usize, mark: u8) -> Vec<RecoveredBlock> {
@@ -161,4 +161,23 @@ async fn blocks_that_leave_and_join_the_chain_are_announced_in_order() {
     let included: Vec<B256> = change.included.iter().map(|block| block.block.hash()).collect();
     assert_eq!(reverted, chain[2..].iter().map(|block| block.hash()).collect::<Vec<_>>());
     assert_eq!(included, side.iter().map(|block| block.hash()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_work_that_an_old_state_costs_is_told_beforehand() {
+    let mut kit = Kit::new(ChainConfig::default());
+    let block = kit.build(&genesis(&kit), &[0], |_, base_fee| {
+        vec![sign(0, 0, base_fee, STORE, 0, store(1, 1))]
+    });
+    kit.chain.new_payload(block.clone()).await.unwrap();
+    let chain = branch(&kit, &block.block.header, 5, 0).await;
+    move_to(&kit, chain[4].hash(), chain[4].hash(), B256::ZERO).await;
+    // Writes all blocks to the database.
+    kit.restart();
+    let view = kit.chain.view();
+    assert_eq!((view.head().number, view.oldest_state().unwrap()), (6, 0));
+    assert!(view.changed_at_most(0, 1_000).unwrap());
+    // At least the sender, the contract and its slot.
+    assert!(!view.changed_at_most(0, 2).unwrap());
+    assert!(view.changed_at_most(1, 0).unwrap());
 }

@@ -2,10 +2,11 @@ use std::{sync::Arc, sync::atomic::AtomicBool, time::Instant};
 
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{
-    Account, Address, AddressMap, B256, Bytes, HashMap, Log, SourceError, StateSource, TxKind, U256,
+    Account, Address, AddressMap, B256, Bytes, HashMap, HashSet, Log, SourceError, StateSource,
+    TxKind, U256,
 };
 
-use crate::{BlockContext, simulate};
+use crate::{Accesses, BlockContext, simulate};
 
 /// A transaction that is only simulated (`eth_call`, `eth_estimateGas`). Unsigned; no nonce check.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +37,7 @@ pub struct CallRequest {
     pub nonce: Option<u64>,
 }
 
-/// State changes laid over the source before a call.
+/// What a call pretends: changes laid over the state, and over the rules.
 #[derive(Clone, Debug, Default)]
 pub struct StateOverrides {
     /// Accounts with changed balance, nonce or code hash.
@@ -49,6 +50,12 @@ pub struct StateOverrides {
     pub codes: HashMap<B256, Bytes>,
     /// Hashes of blocks (`BLOCKHASH`).
     pub block_hashes: HashMap<u64, B256>,
+    /// Precompiles that are not at their address.
+    pub hidden_precompiles: HashSet<Address>,
+    /// Precompiles at other addresses: new address, address of the precompile.
+    pub moved_precompiles: AddressMap<Address>,
+    /// Blob base fee, wei; from Cancun on.
+    pub blob_base_fee: Option<u128>,
 }
 
 /// When a call must stop.
@@ -113,7 +120,23 @@ pub fn call<S: StateSource>(
     limits: &CallLimits,
 ) -> Result<CallOutcome, CallError> {
     let source = Overridden { source, overrides };
-    simulate::run(spec, context, source, request, limits)
+    simulate::run(spec, context, source, request, overrides, limits, None)
+}
+
+/// As [`call`], and tells what the call accessed, whether it succeeded or not.
+pub fn call_with_accesses<S: StateSource>(
+    spec: &ChainSpec,
+    context: &BlockContext,
+    source: S,
+    request: &CallRequest,
+    overrides: &StateOverrides,
+    limits: &CallLimits,
+) -> Result<(CallOutcome, Accesses), CallError> {
+    let source = Overridden { source, overrides };
+    let mut accesses = Accesses::default();
+    let outcome =
+        simulate::run(spec, context, source, request, overrides, limits, Some(&mut accesses))?;
+    Ok((outcome, accesses))
 }
 
 /// A state with overrides laid over it.

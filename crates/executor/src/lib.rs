@@ -3,6 +3,7 @@
 //! The only crate that knows revm. Start at [`execute_block`]; building uses [`BlockExecutor`]
 //! step by step; [`call`] simulates. [`MemoryState`] is a state in maps, for oracles and tests.
 
+mod access;
 mod block;
 mod call;
 mod collision;
@@ -14,17 +15,23 @@ mod evm;
 mod l1_cost;
 mod memory;
 mod op_precompiles;
+mod precompiles;
 mod simulate;
 mod state;
 mod system;
 mod tx;
 mod words;
 
+pub use access::Accesses;
 pub use block::{
     BlockExecutor, BlockOutput, StateRootFn, TxOutcome, execute_block, execute_block_with_roots,
 };
-pub use call::{CallError, CallLimits, CallOutcome, CallRequest, CallStatus, StateOverrides, call};
+pub use call::{
+    CallError, CallLimits, CallOutcome, CallRequest, CallStatus, StateOverrides, call,
+    call_with_accesses,
+};
 pub use context::BlockContext;
 pub use error::{ExecutionError, TxError};
 pub use l1_cost::{L1FeeReceipt, L1Fees, estimated_da_size, l1_cost, l1_fee_receipts};
 pub use memory::MemoryState;
+pub use precompiles::precompiles;

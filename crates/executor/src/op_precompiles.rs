@@ -20,7 +20,7 @@ use revm::{
 const KARST_PAIRING_MAX_INPUT: usize = 57_600;
 
 /// The precompiles of one fork; they stay for the life of the EVM.
-pub(crate) struct OpPrecompileSet(EthPrecompiles);
+pub(crate) struct OpPrecompileSet(pub(crate) EthPrecompiles);
 
 impl OpPrecompileSet {
     pub(crate) fn new(spec: OpSpecId) -> Self {

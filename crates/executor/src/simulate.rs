@@ -20,33 +20,36 @@ use revm::{
         result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
     },
     handler::{
-        EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, ItemOrResult, PrecompileProvider,
+        EthFrame, EthPrecompiles, EvmTr, FrameResult, Handler, ItemOrResult,
         instructions::EthInstructions, pre_execution::calculate_caller_fee,
     },
     interpreter::{
-        InitialAndFloorGas, Instruction, InstructionContext, InterpreterResult,
-        interpreter::EthInterpreter, interpreter_action::FrameInit,
+        InitialAndFloorGas, Instruction, InstructionContext, interpreter::EthInterpreter,
+        interpreter_action::FrameInit,
     },
     primitives::{eip3860::MAX_INITCODE_SIZE, hardfork::SpecId},
 };
 
 use crate::{
-    BlockContext, CallError, CallLimits, CallOutcome, CallRequest, CallStatus,
+    Accesses, BlockContext, CallError, CallLimits, CallOutcome, CallRequest, CallStatus,
+    StateOverrides, access,
     collision::Eip7610,
     evm::{EvmContext, block_env, cfg_env, fault, new_context, op_spec_id, spec_id},
     op_precompiles::OpPrecompileSet,
+    precompiles::CallPrecompiles,
     state::{BlockState, DbError},
     words,
 };
 
-type CallContext<S, SPEC> = EvmContext<S, TxEnv, SPEC, Guard>;
-type CallEvm<'a, S, SPEC, P> = Eip7610<
+/// revm's context, with our companion of the execution in the place of the chain's.
+pub(crate) type CallContext<S, SPEC> = EvmContext<S, TxEnv, SPEC, Companion>;
+type CallEvm<'a, S, SPEC> = Eip7610<
     'a,
     Evm<
         CallContext<S, SPEC>,
         (),
         EthInstructions<EthInterpreter, CallContext<S, SPEC>>,
-        P,
+        CallPrecompiles<'a>,
         EthFrame<EthInterpreter>,
     >,
 >;
@@ -56,16 +59,19 @@ type Error = EVMError<DbError, InvalidTransaction>;
 /// most some ten microseconds of interpretation.
 const CHECK_EVERY: u32 = 1024;
 
-/// Runs `request` on `source` in the EVM of the block of `context`.
+/// Runs `request` on `source` in the EVM of the block of `context`. What it accesses is noted in
+/// `accesses`, if given.
 pub(crate) fn run<S: StateSource>(
     spec: &ChainSpec,
     context: &BlockContext,
     source: S,
     request: &CallRequest,
+    overrides: &StateOverrides,
     limits: &CallLimits,
+    accesses: Option<&mut Accesses>,
 ) -> Result<CallOutcome, CallError> {
     let rules = context.rules(spec);
-    let block = call_block_env(&rules, context, request);
+    let block = call_block_env(&rules, context, request, overrides);
     let tx = call_tx_env(&rules, spec.chain_id, request);
     check(&rules, &block, &tx).map_err(CallError::Invalid)?;
     let state = BlockState::new(source);
@@ -73,15 +79,16 @@ pub(crate) fn run<S: StateSource>(
         None => {
             let fork = spec_id(rules.fork);
             let mut context = new_context(state, block, call_cfg(fork, &rules, spec.chain_id));
-            context.chain = Guard::new(limits);
-            execute(context, EthPrecompiles::new(fork), &spec.alloc, tx, request.nonce)
+            context.chain = Companion::new(limits);
+            let precompiles = CallPrecompiles { set: EthPrecompiles::new(fork), overrides };
+            execute(context, precompiles, &spec.alloc, (tx, request.nonce), accesses)
         }
         Some(fork) => {
             let fork = op_spec_id(fork);
             let mut context = new_context(state, block, call_cfg(fork, &rules, spec.chain_id));
-            context.chain = Guard::new(limits);
-            let precompiles = OpPrecompileSet::new(fork);
-            execute(context, precompiles, &spec.alloc, tx, request.nonce)
+            context.chain = Companion::new(limits);
+            let precompiles = CallPrecompiles { set: OpPrecompileSet::new(fork).0, overrides };
+            execute(context, precompiles, &spec.alloc, (tx, request.nonce), accesses)
         }
     }
 }
@@ -94,15 +101,21 @@ fn call_cfg<SPEC: Into<SpecId> + Copy>(spec: SPEC, rules: &Rules, chain_id: u64)
 }
 
 /// A call that names no price sees a base fee of zero, as in geth, so that it can pay it.
-fn call_block_env(rules: &Rules, context: &BlockContext, request: &CallRequest) -> BlockEnv {
+/// So does a blob transaction the blob base fee.
+fn call_block_env(
+    rules: &Rules,
+    context: &BlockContext,
+    request: &CallRequest,
+    overrides: &StateOverrides,
+) -> BlockEnv {
     let mut block = block_env(rules, context);
     if request.max_fee == 0 && request.max_priority_fee.is_none_or(|fee| fee == 0) {
         block.basefee = 0;
     }
-    if request.max_fee_per_blob_gas == 0
-        && let Some(blob) = &mut block.blob_excess_gas_and_price
-    {
-        blob.blob_gasprice = 0;
+    if let Some(blob) = &mut block.blob_excess_gas_and_price {
+        let free = request.max_fee_per_blob_gas == 0 && !request.blob_hashes.is_empty();
+        let price = overrides.blob_base_fee.unwrap_or(blob.blob_gasprice);
+        blob.blob_gasprice = if free { 0 } else { price };
     }
     block
 }
@@ -180,21 +193,23 @@ fn check(rules: &Rules, block: &BlockEnv, tx: &TxEnv) -> Result<(), String> {
 
 /// Builds the EVM and runs the transaction in it. A nonce that is given replaces the sender's,
 /// since the address of a created contract depends on it.
-fn execute<S, SPEC, P>(
+fn execute<'a, S, SPEC>(
     mut context: CallContext<S, SPEC>,
-    precompiles: P,
-    alloc: &BTreeMap<Address, GenesisAccount>,
-    tx: TxEnv,
-    nonce: Option<u64>,
+    precompiles: CallPrecompiles<'a>,
+    alloc: &'a BTreeMap<Address, GenesisAccount>,
+    (tx, nonce): (TxEnv, Option<u64>),
+    accesses: Option<&mut Accesses>,
 ) -> Result<CallOutcome, CallError>
 where
     S: StateSource,
     SPEC: Into<SpecId> + Copy,
-    P: PrecompileProvider<CallContext<S, SPEC>, Output = InterpreterResult>,
 {
     context.tx = tx;
     let mut instruction = EthInstructions::new_mainnet_with_spec(context.cfg.spec.into());
     instruction.insert_instruction(JUMPDEST, Instruction::new(jumpdest, 1));
+    if accesses.is_some() {
+        access::watch(&mut instruction);
+    }
     let evm = Evm {
         ctx: context,
         inspector: (),
@@ -204,8 +219,11 @@ where
     };
     let mut evm = Eip7610 { evm, alloc };
     let result = CallHandler { nonce, evm: PhantomData }.run(&mut evm);
+    if let Some(accesses) = accesses {
+        *accesses = std::mem::take(&mut evm.ctx_mut().chain.accesses);
+    }
     let ctx = evm.ctx_ref();
-    if ctx.chain.expired {
+    if ctx.chain.guard.expired {
         return Err(CallError::Aborted);
     }
     match result {
@@ -237,9 +255,23 @@ fn outcome(result: ExecutionResult<HaltReason>) -> CallOutcome {
     }
 }
 
+/// What goes along with the execution of a call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Companion {
+    guard: Guard,
+    /// What opcodes named, if they are watched.
+    pub(crate) accesses: Accesses,
+}
+
+impl Companion {
+    fn new(limits: &CallLimits) -> Self {
+        Self { guard: Guard::new(limits), accesses: Accesses::default() }
+    }
+}
+
 /// Stops an execution whose time is up or whose client went away.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Guard {
+struct Guard {
     deadline: Option<Instant>,
     cancelled: Arc<AtomicBool>,
     checkpoints: u32,
@@ -270,7 +302,7 @@ const ABORTED: &str = "call aborted";
 fn jumpdest<S: StateSource, SPEC>(
     context: InstructionContext<'_, CallContext<S, SPEC>, EthInterpreter>,
 ) {
-    if context.host.chain.must_stop() {
+    if context.host.chain.guard.must_stop() {
         context.host.error = Err(ContextError::Custom(ABORTED.into()));
         context.interpreter.halt_fatal();
     }
@@ -282,13 +314,12 @@ struct CallHandler<EVM> {
     evm: PhantomData<EVM>,
 }
 
-impl<'a, S, SPEC, P> Handler for CallHandler<CallEvm<'a, S, SPEC, P>>
+impl<'a, S, SPEC> Handler for CallHandler<CallEvm<'a, S, SPEC>>
 where
     S: StateSource,
     SPEC: Into<SpecId> + Copy,
-    P: PrecompileProvider<CallContext<S, SPEC>, Output = InterpreterResult>,
 {
-    type Evm = CallEvm<'a, S, SPEC, P>;
+    type Evm = CallEvm<'a, S, SPEC>;
     type Error = Error;
     type HaltReason = HaltReason;
 
@@ -326,7 +357,7 @@ where
             return Ok(result);
         }
         loop {
-            if evm.ctx().chain.must_stop() {
+            if evm.ctx().chain.guard.must_stop() {
                 return Err(EVMError::Custom(ABORTED.into()));
             }
             let result = match evm.frame_run()? {

@@ -11,6 +11,7 @@ use std::{
 use banyan_chainspec::ChainSpec;
 use banyan_executor::{
     CallError, CallLimits, CallOutcome, CallRequest, CallStatus, StateOverrides, call,
+    call_with_accesses,
 };
 use banyan_primitives::{Account, Address, Bytes, KECCAK_EMPTY, TxKind, U256, keccak256};
 use common::block::{BASE_FEE, COUNTER, LOGGER, LOOPER, REVERTER, context, sender, state};
@@ -212,4 +213,62 @@ fn recursion_without_loops_stops_too() {
     let spec = common::merged("Prague");
     let result = call(&spec, &context(), state(), &endless, &overrides, &limited);
     assert!(matches!(result, Err(CallError::Aborted)), "{result:?}");
+}
+
+#[test]
+fn precompiles_can_be_moved() {
+    let identity = Address::with_last_byte(4);
+    let elsewhere = Address::repeat_byte(0x99);
+    let overrides = StateOverrides {
+        hidden_precompiles: [identity].into_iter().collect(),
+        moved_precompiles: [(elsewhere, identity)].into_iter().collect(),
+        ..Default::default()
+    };
+    for spec in both() {
+        let run = |to| {
+            let request = CallRequest { input: Bytes::from_static(b"same"), ..request(to) };
+            call(&spec, &context(), state(), &request, &overrides, &limits()).unwrap().output
+        };
+        assert_eq!(run(elsewhere), Bytes::from_static(b"same"));
+        assert_eq!(run(identity), Bytes::new());
+    }
+}
+
+#[test]
+fn calls_see_the_blob_base_fee_of_their_block_or_the_one_they_wish() {
+    // BLOBBASEFEE; return it.
+    let code: Bytes = "0x4a5f5260205ff3".parse().unwrap();
+    let spec = common::merged("Prague");
+    let request = CallRequest { to: TxKind::Create, input: code, ..request(LOGGER) };
+    for (wish, seen) in [(None, 1), (Some(77), 77)] {
+        let overrides = StateOverrides { blob_base_fee: wish, ..Default::default() };
+        let outcome = call(&spec, &context(), state(), &request, &overrides, &limits()).unwrap();
+        assert_eq!(U256::from_be_slice(&outcome.output), U256::from(seen));
+    }
+}
+
+#[test]
+fn accesses_are_noted_even_if_the_call_reverts() {
+    // SLOAD(7); BALANCE(0x99…99); revert.
+    let balance_of = "99".repeat(20);
+    let code: Bytes =
+        format!("0x60075450 73{balance_of}31505f5ffd").replace(' ', "").parse().unwrap();
+    for spec in both() {
+        let request = CallRequest { to: TxKind::Create, input: code.clone(), ..request(LOGGER) };
+        let overrides = StateOverrides::default();
+        let (outcome, accesses) =
+            call_with_accesses(&spec, &context(), state(), &request, &overrides, &limits())
+                .unwrap();
+        assert_eq!(outcome.status, CallStatus::Revert);
+        let plain = call(&spec, &context(), state(), &request, &overrides, &limits()).unwrap();
+        assert_eq!(outcome.gas_used, plain.gas_used);
+        let list = accesses.to_list(&Default::default());
+        let created = sender(0).create(0);
+        assert_eq!(list.0.len(), 2);
+        let slots = |address| {
+            list.0.iter().find(|item| item.address == address).map(|item| item.storage_keys.clone())
+        };
+        assert_eq!(slots(Address::repeat_byte(0x99)), Some(Vec::new()));
+        assert_eq!(slots(created), Some(vec![U256::from(7).into()]));
+    }
 }

@@ -21,6 +21,9 @@ pub type PayloadId = B64;
 /// Jobs that may wait for the build thread.
 const QUEUE: usize = 64;
 
+/// The gas limit that Ethereum's clients aim at where nothing is configured.
+const USUAL_GAS_LIMIT: u64 = 60_000_000;
+
 /// Settings of the builder.
 #[derive(Clone, Debug)]
 pub struct BuilderConfig {
@@ -151,6 +154,32 @@ impl PayloadHandle {
             Ok(Some(result)) => result,
             _ => Err(BuildError::Fault("the job was dropped".into())),
         })
+    }
+
+    /// Builds one block at once, on the caller's thread and apart from all jobs, for test suites.
+    /// `extra_data` stands in the place of the configured one; transactions may be forced in on
+    /// Ethereum chains too.
+    pub fn build_once(
+        &self,
+        pool: &PoolHandle,
+        view: Arc<ChainView>,
+        parent: SealedHeader,
+        attributes: PayloadAttributes,
+        extra_data: Option<Bytes>,
+    ) -> Result<BuiltPayload, BuildError> {
+        let mut checked = attributes.clone();
+        if !self.spec.is_op() {
+            checked.transactions.clear();
+        }
+        validate_attributes(&self.spec, &parent, &checked)?;
+        let (mut config, limits) = {
+            let shared = self.lock();
+            (shared.config.clone(), shared.limits)
+        };
+        config.gas_limit = config.gas_limit.or(Some(USUAL_GAS_LIMIT));
+        config.extra_data = extra_data.unwrap_or(config.extra_data);
+        let builder = Builder { spec: &self.spec, pool, config: &config, limits };
+        builder.build(&Job::new(PayloadId::ZERO, parent, view, attributes), || {})
     }
 
     /// True once the job's first attempt is done, so that [`Self::get`] would not cut it short.

@@ -13,6 +13,9 @@ pub struct RpcConfig {
     pub max_heavy_reads: usize,
     /// Most blocks that one `eth_getLogs` may span.
     pub max_logs_blocks: u64,
+    /// How many blocks below the head `eth_getProof` goes at most (`--rpc.eth-proof-window`); less
+    /// far if more has changed since than can be taken back in a few seconds.
+    pub max_proof_blocks: u64,
     /// Most logs in one answer.
     pub max_logs: usize,
     /// Blocks looked at for `eth_maxPriorityFeePerGas`.
@@ -27,9 +30,6 @@ pub struct RpcConfig {
     pub min_suggested_priority_fee: u128,
     /// Network id (`net_version`); the chain id if `None`.
     pub network_id: Option<u64>,
-    /// Blocks behind the head for which `eth_getProof` must answer (`--rpc.eth-proof-window`): a
-    /// lower bound.
-    pub eth_proof_window: u64,
     /// How long `eth_sendRawTransactionSync` waits unless told otherwise.
     pub sync_timeout: Duration,
     /// The longest that it can be told to wait.
@@ -45,6 +45,7 @@ impl Default for RpcConfig {
             call_timeout: Duration::from_secs(5),
             max_heavy_reads: 16,
             max_logs_blocks: 100_000,
+            max_proof_blocks: 302_400,
             max_logs: 20_000,
             fee_blocks: 20,
             fee_percentile: 60,
@@ -52,7 +53,6 @@ impl Default for RpcConfig {
             ignored_priority_fee: 2,
             min_suggested_priority_fee: 1_000_000,
             network_id: None,
-            eth_proof_window: 0,
             sync_timeout: Duration::from_secs(30),
             max_sync_timeout: Duration::from_secs(60),
             sequencer: None,

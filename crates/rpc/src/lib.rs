@@ -7,6 +7,7 @@ mod admin;
 mod args;
 mod block_id;
 mod config;
+mod debug;
 mod engine;
 mod error;
 mod eth;

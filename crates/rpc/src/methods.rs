@@ -2,7 +2,7 @@
 
 use jsonrpsee::RpcModule;
 
-use crate::{Namespace, admin, eth, miner, net, shared::Shared, txpool, web3};
+use crate::{Namespace, admin, debug, engine, eth, miner, net, shared::Shared, txpool, web3};
 
 /// The methods of the families in `api`; `rpc_modules` is always there.
 pub(crate) fn public(shared: Shared, api: &[Namespace]) -> RpcModule<Shared> {
@@ -10,9 +10,11 @@ pub(crate) fn public(shared: Shared, api: &[Namespace]) -> RpcModule<Shared> {
     for namespace in api {
         match namespace {
             Namespace::Admin => admin::register(&mut module),
+            Namespace::Debug => debug::register(&mut module),
             Namespace::Eth => eth::register(&mut module),
             Namespace::Miner => miner::register(&mut module),
             Namespace::Net => net::register(&mut module),
+            Namespace::Testing => engine::testing::register(&mut module),
             Namespace::TxPool => txpool::register(&mut module),
             Namespace::Web3 => web3::register(&mut module),
             Namespace::Rpc => {}

@@ -5,18 +5,34 @@ use std::{fmt, str::FromStr};
 #[allow(missing_docs)]
 pub enum Namespace {
     Admin,
+    Debug,
     Eth,
     Miner,
     Net,
     Rpc,
+    /// Lets anybody make the node work hard: served only if asked for by this name.
+    Testing,
     TxPool,
     Web3,
 }
 
 impl Namespace {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Admin, Self::Eth, Self::Miner, Self::Net, Self::Rpc, Self::TxPool, Self::Web3];
+    /// What `all` means: all of them but `testing`.
+    pub const ALL: [Self; 8] = [
+        Self::Admin,
+        Self::Debug,
+        Self::Eth,
+        Self::Miner,
+        Self::Net,
+        Self::Rpc,
+        Self::TxPool,
+        Self::Web3,
+    ];
+
+    /// Really all of them.
+    pub(crate) fn every() -> Vec<Self> {
+        Self::ALL.into_iter().chain([Self::Testing]).collect()
+    }
 
     /// What a public port serves unless told otherwise.
     pub const DEFAULT: [Self; 4] = [Self::Eth, Self::Net, Self::Web3, Self::Rpc];
@@ -25,10 +41,12 @@ impl Namespace {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Admin => "admin",
+            Self::Debug => "debug",
             Self::Eth => "eth",
             Self::Miner => "miner",
             Self::Net => "net",
             Self::Rpc => "rpc",
+            Self::Testing => "testing",
             Self::TxPool => "txpool",
             Self::Web3 => "web3",
         }
@@ -50,7 +68,7 @@ impl FromStr for Namespace {
     type Err = UnknownNamespace;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
+        Self::every()
             .into_iter()
             .find(|namespace| namespace.prefix() == name)
             .ok_or_else(|| UnknownNamespace(name.to_owned()))

@@ -171,11 +171,16 @@ impl Rpc {
         port.open(self.auth_methods()).await
     }
 
-    /// Answers one request in this process, with the methods of the Engine API port: decoders and
-    /// handlers are those that a consensus client reaches through the socket. For the dev chain's
-    /// driver, benchmarks and fixtures.
+    /// Answers one request in this process, with the methods of all ports: decoders and handlers
+    /// are those that clients reach through the sockets. For the dev chain's driver, benchmarks
+    /// and fixtures.
     pub async fn request(&self, request: &str) -> String {
-        let methods = self.local.get_or_init(|| self.auth_methods());
+        let methods = self.local.get_or_init(|| {
+            let shared = self.shared.with_own_limits();
+            let mut module = methods::public(shared, &Namespace::every());
+            engine::register(&mut module);
+            module.into()
+        });
         match methods.raw_json_request(request, 1).await {
             Ok((answer, _)) => answer.get().to_owned(),
             Err(error) => serde_json::json!({

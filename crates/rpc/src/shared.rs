@@ -1,18 +1,18 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use banyan_chain::ChainView;
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{B256, SealedHeader};
 use banyan_state::StateView;
 use banyan_txpool::PooledTransaction;
-use jsonrpsee::{RpcModule, types::Params};
+use jsonrpsee::RpcModule;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::{Mutex, Semaphore, broadcast};
 
 use crate::{
     RpcContext,
-    args::Args,
+    args::{Abandoned, Args},
     block_id::BlockId,
     error::{RpcError, RpcResult},
     eth::Filters,
@@ -127,11 +127,12 @@ impl Shared {
         view.trie_state_at(&header.hash())?.ok_or_else(|| no_state(&header))
     }
 
-    /// Runs `job` on a blocking thread, within the limits.
+    /// Runs `job` on a blocking thread, within the limits. The server drops this future when the
+    /// connection closes; the job is told so, and gives up.
     pub(crate) async fn read<R: Send + 'static>(
         self: &Arc<Self>,
         weight: Weight,
-        job: impl FnOnce(&Self) -> RpcResult<R> + Send + 'static,
+        job: impl FnOnce(&Self, Abandoned) -> RpcResult<R> + Send + 'static,
     ) -> RpcResult<R> {
         let gate = match weight {
             Weight::Light => &self.light,
@@ -139,12 +140,27 @@ impl Shared {
         };
         let permit = gate.clone().acquire_owned().await.map_err(RpcError::internal)?;
         let shared = self.clone();
-        blocking(move || {
-            let answer = job(&shared);
+        let caller = Caller::default();
+        let abandoned = caller.0.clone();
+        let answer = blocking(move || {
+            // It may have waited long for a thread.
+            let answer = abandoned.check().and_then(|()| job(&shared, abandoned));
             drop(permit);
             answer
         })
-        .await
+        .await;
+        drop(caller);
+        answer
+    }
+}
+
+/// Whoever waits for an answer. Dropped early if the connection closes.
+#[derive(Debug, Default)]
+struct Caller(Abandoned);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -172,7 +188,10 @@ pub(crate) fn register_read<R: Serialize + 'static>(
 ) {
     module
         .register_async_method(name, move |params, shared, _| async move {
-            shared.read(weight, move |shared| answer(shared, &params, handler)).await
+            let job = move |shared: &Shared, abandoned: Abandoned| {
+                answer(shared, Args::new(&params)?.of_caller(abandoned), handler)
+            };
+            shared.read(weight, job).await
         })
         .expect("method names are unique");
 }
@@ -184,15 +203,17 @@ pub(crate) fn register_quick<R: Serialize + 'static>(
     handler: Handler<R>,
 ) {
     module
-        .register_method(name, move |params, shared, _| answer(shared, &params, handler))
+        .register_method(name, move |params, shared, _| {
+            answer(shared, Args::new(&params)?, handler)
+        })
         .expect("method names are unique");
 }
 
 fn answer<R: Serialize>(
     shared: &Shared,
-    params: &Params<'_>,
+    args: Args<'_>,
     handler: Handler<R>,
 ) -> RpcResult<Box<RawValue>> {
-    let answer = handler(shared, Args::new(params)?)?;
+    let answer = handler(shared, args)?;
     serde_json::value::to_raw_value(&answer).map_err(RpcError::internal)
 }

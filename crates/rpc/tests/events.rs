@@ -81,11 +81,14 @@ async fn subscribers_hear_of_heads_logs_and_transactions() {
     let mut heads = subscribe(rpc_params!["newHeads"]).await;
     let mut logs = subscribe(rpc_params!["logs", json!({})]).await;
     let mut transactions = subscribe(rpc_params!["newPendingTransactions"]).await;
+    let mut in_full = subscribe(rpc_params!["newPendingTransactions", true]).await;
 
     let (genesis, time) = node.head();
     let sibling = node.build(&genesis, time + 5).await;
     let sent = node.result("eth_sendRawTransaction", json!([logging_transaction()])).await;
     assert_eq!(transactions.next().await.unwrap().unwrap(), sent);
+    let pending = in_full.next().await.unwrap().unwrap();
+    assert_eq!((&pending["hash"], &pending["blockHash"]), (&sent, &Value::Null));
     let first = node.adopt(&node.build(&genesis, time + 1).await).await;
     let head = heads.next().await.unwrap().unwrap();
     assert_eq!((&head["hash"], head.get("transactions")), (&first, None));

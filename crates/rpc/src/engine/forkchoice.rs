@@ -87,7 +87,7 @@ async fn start_build(
 }
 
 /// Checks attributes against the version and their fork, and decodes forced transactions.
-fn convert(
+pub(super) fn convert(
     spec: &ChainSpec,
     parent: &SealedHeader,
     attributes: RpcPayloadAttributes,

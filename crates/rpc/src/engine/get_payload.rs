@@ -64,7 +64,7 @@ pub(super) async fn handle(
     blocking(move || answer(&built, version, &rules)).await
 }
 
-fn answer(built: &BuiltPayload, version: u8, rules: &Rules) -> RpcResult<Box<RawValue>> {
+pub(super) fn answer(built: &BuiltPayload, version: u8, rules: &Rules) -> RpcResult<Box<RawValue>> {
     let block = &built.executed.block;
     let payload = payload_of(block, rules.is_op(OpFork::Isthmus));
     if version == 1 {

@@ -8,6 +8,7 @@ mod forkchoice;
 mod get_payload;
 mod new_payload;
 mod status;
+pub(crate) mod testing;
 mod wire;
 
 use std::sync::Arc;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use banyan_chain::ChainView;
-use banyan_primitives::{B256, Receipt, RecoveredBlock, SealedHeader};
+use banyan_primitives::{Receipt, RecoveredBlock, SealedHeader};
 
 use crate::{
     args::Args,
     block_id::{BlockId, BlockNumber},
     error::{RpcError, RpcResult},
-    json::{RpcBlock, RpcReceipt, block_receipts},
+    json::{RpcBlock, RpcHeader, RpcReceipt, block_receipts},
     quantity::Quantity,
     shared::Shared,
 };
@@ -25,11 +25,28 @@ pub(super) fn by_number(shared: &Shared, mut args: Args<'_>) -> RpcResult<Option
 
 /// `(hash, full transactions?)`
 pub(super) fn by_hash(shared: &Shared, mut args: Args<'_>) -> RpcResult<Option<RpcBlock>> {
-    let hash: B256 = args.required()?;
+    let hash = args.hash()?;
     let full: bool = args.required()?;
     args.end()?;
     let view = shared.view();
     found(&view, view.header_by_hash(&hash)?, full)
+}
+
+/// `(number or label)`: the header alone.
+pub(super) fn header_by_number(
+    shared: &Shared,
+    mut args: Args<'_>,
+) -> RpcResult<Option<RpcHeader>> {
+    let number: BlockNumber = args.required()?;
+    args.end()?;
+    Ok(number.header(&shared.view())?.as_ref().map(RpcHeader::from))
+}
+
+/// `(hash)`: the header alone.
+pub(super) fn header_by_hash(shared: &Shared, mut args: Args<'_>) -> RpcResult<Option<RpcHeader>> {
+    let hash = args.hash()?;
+    args.end()?;
+    Ok(shared.view().header_by_hash(&hash)?.as_ref().map(RpcHeader::from))
 }
 
 fn found(
@@ -53,7 +70,7 @@ fn body(view: &ChainView, header: Option<SealedHeader>) -> RpcResult<Option<Reco
 }
 
 /// Receipts of a block that we have: they must be there.
-pub(super) fn receipts_of(
+pub(crate) fn receipts_of(
     view: &ChainView,
     block: &RecoveredBlock,
 ) -> RpcResult<Arc<Vec<Receipt>>> {
@@ -80,7 +97,7 @@ fn block_of_number(shared: &Shared, mut args: Args<'_>) -> RpcResult<Option<Reco
 }
 
 fn block_of_hash(shared: &Shared, mut args: Args<'_>) -> RpcResult<Option<RecoveredBlock>> {
-    let hash: B256 = args.required()?;
+    let hash = args.hash()?;
     args.end()?;
     Ok(shared.view().block_by_hash(&hash)?)
 }

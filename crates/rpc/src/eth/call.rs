@@ -1,12 +1,16 @@
 //! `eth_call`, and the simulation that `eth_estimateGas` shares with it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use banyan_chainspec::ChainSpec;
 use banyan_executor::{
-    BlockContext, CallError, CallLimits, CallOutcome, CallRequest, StateOverrides,
+    Accesses, BlockContext, CallError, CallLimits, CallOutcome, CallRequest, StateOverrides,
+    precompiles,
 };
-use banyan_primitives::{Address, Bytes, StateSource, U256};
+use banyan_primitives::{Account, Address, Bytes, StateSource, U256};
 use banyan_state::StateView;
 
 use super::{
@@ -14,7 +18,12 @@ use super::{
     overrides::{BlockOverrides, RpcStateOverrides, state_overrides},
     revert,
 };
-use crate::{args::Args, block_id::BlockId, error::RpcResult, shared::Shared};
+use crate::{
+    args::{Abandoned, Args},
+    block_id::BlockId,
+    error::{RpcError, RpcResult},
+    shared::Shared,
+};
 
 /// `(call, block?, state overrides?, block overrides?)`
 pub(super) fn call(shared: &Shared, args: Args<'_>) -> RpcResult<Bytes> {
@@ -22,7 +31,13 @@ pub(super) fn call(shared: &Shared, args: Args<'_>) -> RpcResult<Bytes> {
     let gas_cap = shared.context.config.gas_cap;
     let gas = request.gas().unwrap_or(gas_cap).min(gas_cap);
     let request = request.to_request(shared.spec().chain_id, gas)?;
-    revert::output(simulation.run(&request)?)
+    let outcome = simulation.run(&request).map_err(|error| match error {
+        CallError::Invalid(reason) => {
+            RpcError::server(format!("err: {reason} (supplied gas {gas})"))
+        }
+        error => simulation.error(error),
+    })?;
+    revert::output(outcome)
 }
 
 /// A block and the state after it, ready to run calls on.
@@ -33,6 +48,7 @@ pub(super) struct Simulation {
     state: StateView,
     overrides: StateOverrides,
     limits: CallLimits,
+    timeout: Duration,
 }
 
 impl Simulation {
@@ -45,18 +61,24 @@ impl Simulation {
         let block: BlockId = args.optional()?.unwrap_or_default();
         let accounts: RpcStateOverrides = args.optional()?.unwrap_or_default();
         let changes: BlockOverrides = args.optional()?.unwrap_or_default();
+        let Abandoned(cancelled) = args.abandoned();
         args.end()?;
         let (header, state) = shared.state(&shared.view(), block)?;
         let mut context = BlockContext::from_header(header.inner());
         changes.apply(&mut context);
-        let deadline = Instant::now().checked_add(shared.context.config.call_timeout);
-        let overrides = state_overrides(&state, &accounts)?;
+        let timeout = shared.context.config.call_timeout;
+        let deadline = Instant::now().checked_add(timeout);
+        let precompiles = precompiles(&context.rules(shared.spec()));
+        let precompiles = precompiles.into_iter().map(|(_, address)| address).collect();
+        let mut overrides = state_overrides(&state, &accounts, &precompiles)?;
+        overrides.blob_base_fee = changes.blob_base_fee();
         let simulation = Self {
             spec: shared.spec().clone(),
             context,
             state,
             overrides,
-            limits: CallLimits { deadline, cancelled: Arc::default() },
+            limits: CallLimits { deadline, cancelled },
+            timeout,
         };
         Ok((request, simulation))
     }
@@ -73,6 +95,31 @@ impl Simulation {
         )
     }
 
+    /// Runs a call, and tells what it accessed.
+    pub(super) fn run_with_accesses(
+        &self,
+        request: &CallRequest,
+    ) -> Result<(CallOutcome, Accesses), CallError> {
+        banyan_executor::call_with_accesses(
+            &self.spec,
+            &self.context,
+            &self.state,
+            request,
+            &self.overrides,
+            &self.limits,
+        )
+    }
+
+    /// What to tell of a call that was not executed, or not to its end.
+    pub(super) fn error(&self, error: CallError) -> RpcError {
+        match error {
+            CallError::Aborted => {
+                RpcError::server(format!("execution aborted (timeout = {:?})", self.timeout))
+            }
+            error => error.into(),
+        }
+    }
+
     /// The block's environment.
     pub(super) const fn context(&self) -> &BlockContext {
         &self.context
@@ -85,17 +132,23 @@ impl Simulation {
 
     /// Balance of an account, overrides included.
     pub(super) fn balance(&self, address: &Address) -> RpcResult<U256> {
-        match self.overrides.accounts.get(address) {
-            Some(account) => Ok(account.balance),
-            None => Ok(self.state.account(address)?.unwrap_or_default().balance),
-        }
+        Ok(self.account(address)?.balance)
+    }
+
+    /// Nonce of an account, overrides included.
+    pub(super) fn nonce(&self, address: &Address) -> RpcResult<u64> {
+        Ok(self.account(address)?.nonce)
     }
 
     /// True if the account has code, overrides included.
     pub(super) fn has_code(&self, address: &Address) -> RpcResult<bool> {
+        Ok(self.account(address)?.has_code())
+    }
+
+    fn account(&self, address: &Address) -> RpcResult<Account> {
         match self.overrides.accounts.get(address) {
-            Some(account) => Ok(account.has_code()),
-            None => Ok(self.state.account(address)?.is_some_and(|account| account.has_code())),
+            Some(account) => Ok(*account),
+            None => Ok(self.state.account(address)?.unwrap_or_default()),
         }
     }
 }

@@ -96,7 +96,10 @@ fn attempt(simulation: &Simulation, request: &CallRequest, gas: u64) -> RpcResul
         Ok(outcome) if outcome.status == CallStatus::Success => Ok(Attempt::Enough(outcome)),
         Ok(outcome) => Ok(Attempt::Failed(outcome)),
         Err(CallError::Invalid(reason)) if is_gas_too_low(&reason) => Ok(Attempt::TooLittle),
-        Err(error) => Err(error.into()),
+        Err(CallError::Invalid(reason)) => {
+            Err(RpcError::server(format!("failed with {gas} gas: {reason}")))
+        }
+        Err(error) => Err(simulation.error(error)),
     }
 }
 

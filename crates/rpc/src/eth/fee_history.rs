@@ -42,6 +42,7 @@ pub(super) fn fee_history(shared: &Shared, mut args: Args<'_>) -> RpcResult<FeeH
     let count: Lenient = args.required()?;
     let newest: BlockNumber = args.required()?;
     let percentiles: Vec<f64> = args.optional()?.unwrap_or_default();
+    let abandoned = args.abandoned();
     args.end()?;
     check_percentiles(&percentiles)?;
     if count.0 == 0 {
@@ -57,6 +58,7 @@ pub(super) fn fee_history(shared: &Shared, mut args: Args<'_>) -> RpcResult<FeeH
         ..FeeHistory::default()
     };
     for number in oldest..=newest.number {
+        abandoned.check()?;
         let header =
             view.header_by_number(number)?.ok_or_else(|| RpcError::server("header not found"))?;
         history.add(shared, &view, &header, &percentiles)?;

@@ -13,7 +13,7 @@ use banyan_txpool::PooledTransaction;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::TryRecvError};
 
-use super::logs::{LogFilter, check_effort, query};
+use super::logs::{Effort, LogFilter, query};
 use crate::{
     args::Args,
     error::{RpcError, RpcResult},
@@ -117,6 +117,7 @@ pub(super) fn uninstall(shared: &Shared, mut args: Args<'_>) -> RpcResult<bool> 
 /// `(id)`: all logs that a log filter wants, told or not.
 pub(super) fn logs(shared: &Shared, mut args: Args<'_>) -> RpcResult<Vec<RpcLog>> {
     let id: String = args.required()?;
+    let effort = Effort::new(&shared.context.config, &args);
     args.end()?;
     let filter = shared.filters.get(&id)?;
     let wanted = match &*filter.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -125,12 +126,13 @@ pub(super) fn logs(shared: &Shared, mut args: Args<'_>) -> RpcResult<Vec<RpcLog>
             return Err(RpcError::server("filter not found"));
         }
     };
-    query(shared, &wanted)
+    query(shared, &wanted, &effort)
 }
 
 /// `(id)`: what is new since the last poll.
 pub(super) fn changes(shared: &Shared, mut args: Args<'_>) -> RpcResult<Changes> {
     let id: String = args.required()?;
+    let effort = Effort::new(&shared.context.config, &args);
     args.end()?;
     let filter = shared.filters.get(&id)?;
     let view = shared.view();
@@ -144,7 +146,7 @@ pub(super) fn changes(shared: &Shared, mut args: Args<'_>) -> RpcResult<Changes>
             let moves = Moves::since(&view, *told)?;
             // Before the logs are there: too many are refused once, not at every poll.
             *told = moves.head;
-            Ok(Changes::Logs(moves.logs(shared, &view, wanted)?))
+            Ok(Changes::Logs(moves.logs(&view, wanted, &effort)?))
         }
         Filter::Transactions { news, full } => Ok(new_transactions(news, *full)),
     }
@@ -202,22 +204,21 @@ impl Moves {
 
     fn logs(
         &self,
-        shared: &Shared,
         view: &ChainView,
         wanted: &LogFilter,
+        effort: &Effort,
     ) -> RpcResult<Vec<RpcLog>> {
-        let (config, started) = (&shared.context.config, Instant::now());
         let mut logs = Vec::new();
         for hash in &self.left {
             let Some(block) = view.block_by_hash(hash)? else { continue };
             let removed = wanted.logs_of(view, &block)?;
             logs.extend(removed.into_iter().map(RpcLog::into_removed));
-            check_effort(config, started, logs.len())?;
+            effort.check(logs.len())?;
         }
         for hash in self.joined_hashes(view)? {
             let Some(block) = view.block_by_hash(&hash)? else { continue };
             logs.extend(wanted.logs_of(view, &block)?);
-            check_effort(config, started, logs.len())?;
+            effort.check(logs.len())?;
         }
         Ok(logs)
     }

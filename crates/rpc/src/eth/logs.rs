@@ -1,6 +1,6 @@
 //! `eth_getLogs`, and which logs a filter wants.
 
-use std::time::Instant;
+use std::{ops::RangeInclusive, time::Instant};
 
 use banyan_chain::ChainView;
 use banyan_primitives::{Address, B256, Bloom, RecoveredBlock, alloy_primitives::BloomInput};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use super::block::receipts_of;
 use crate::{
     RpcConfig,
-    args::Args,
+    args::{Abandoned, Args},
     block_id::BlockNumber,
     error::{RpcError, RpcResult},
     json::{RpcLog, block_logs},
@@ -158,12 +158,17 @@ impl LogFilter {
 /// `(filter)`
 pub(super) fn get_logs(shared: &Shared, mut args: Args<'_>) -> RpcResult<Vec<RpcLog>> {
     let filter: LogFilter = args.required()?;
+    let effort = Effort::new(&shared.context.config, &args);
     args.end()?;
-    query(shared, &filter)
+    query(shared, &filter, &effort)
 }
 
 /// All logs that `filter` wants.
-pub(super) fn query(shared: &Shared, filter: &LogFilter) -> RpcResult<Vec<RpcLog>> {
+pub(super) fn query(
+    shared: &Shared,
+    filter: &LogFilter,
+    effort: &Effort,
+) -> RpcResult<Vec<RpcLog>> {
     let view = shared.view();
     match filter.blocks {
         Blocks::Hash(hash) => {
@@ -175,7 +180,7 @@ pub(super) fn query(shared: &Shared, filter: &LogFilter) -> RpcResult<Vec<RpcLog
             let (from, to) = (height(&view, from)?, height(&view, to)?);
             let limit = shared.context.config.max_logs_blocks;
             check_range(from, to, view.head().number, limit)?;
-            scan(shared, &view, filter, from, to)
+            scan(&view, filter, from..=to, effort)
         }
     }
 }
@@ -201,17 +206,14 @@ fn check_range(from: u64, to: u64, head: u64, limit: u64) -> RpcResult<()> {
 }
 
 fn scan(
-    shared: &Shared,
     view: &ChainView,
     filter: &LogFilter,
-    from: u64,
-    to: u64,
+    heights: RangeInclusive<u64>,
+    effort: &Effort,
 ) -> RpcResult<Vec<RpcLog>> {
-    let config = &shared.context.config;
-    let started = Instant::now();
     let mut logs = Vec::new();
-    for number in from..=to {
-        check_effort(config, started, logs.len())?;
+    for number in heights {
+        effort.check(logs.len())?;
         let Some(header) = view.header_by_number(number)? else { continue };
         if !filter.may_match(&header.logs_bloom) {
             continue;
@@ -219,20 +221,38 @@ fn scan(
         let Some(block) = view.block_by_hash(&header.hash())? else { continue };
         logs.extend(filter.logs_of(view, &block)?);
     }
-    check_effort(config, started, logs.len())?;
+    effort.check(logs.len())?;
     Ok(logs)
 }
 
-/// Refuses to go on with a query that takes too long or has found too much.
-pub(super) fn check_effort(config: &RpcConfig, started: Instant, found: usize) -> RpcResult<()> {
-    if started.elapsed() > config.call_timeout {
-        return Err(RpcError::server("query timeout exceeded"));
+/// How far a query may go.
+#[derive(Clone, Debug)]
+pub(super) struct Effort {
+    deadline: Option<Instant>,
+    most: usize,
+    abandoned: Abandoned,
+}
+
+impl Effort {
+    /// What the settings allow from now on, as long as the caller of `args` waits.
+    pub(super) fn new(config: &RpcConfig, args: &Args<'_>) -> Self {
+        let deadline = Instant::now().checked_add(config.call_timeout);
+        Self { deadline, most: config.max_logs, abandoned: args.abandoned() }
     }
-    let most = config.max_logs;
-    if found > most {
-        return Err(RpcError::params(format!("query returned more than {most} results")));
+
+    /// Refuses to go on with a query that takes too long, or has found too much, or that nobody
+    /// waits for.
+    pub(super) fn check(&self, found: usize) -> RpcResult<()> {
+        self.abandoned.check()?;
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(RpcError::server("query timeout exceeded"));
+        }
+        let most = self.most;
+        if found > most {
+            return Err(RpcError::params(format!("query returned more than {most} results")));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -279,13 +299,17 @@ mod tests {
 
     #[test]
     fn a_query_ends_at_its_limits() {
+        let params = jsonrpsee::types::Params::new(None);
+        let args = Args::new(&params).unwrap();
         let config = RpcConfig { max_logs: 3, ..RpcConfig::default() };
-        assert!(check_effort(&config, Instant::now(), 3).is_ok());
-        let error = check_effort(&config, Instant::now(), 4).unwrap_err();
+        let effort = Effort { deadline: None, ..Effort::new(&config, &args) };
+        assert!(effort.check(3).is_ok());
+        let error = effort.check(4).unwrap_err();
         assert_eq!(error, RpcError::params("query returned more than 3 results"));
-        let config = RpcConfig { call_timeout: std::time::Duration::ZERO, ..config };
-        let error = check_effort(&config, Instant::now(), 0).unwrap_err();
-        assert_eq!(error, RpcError::server("query timeout exceeded"));
+        let late = Effort { deadline: Some(Instant::now()), ..effort.clone() };
+        assert_eq!(late.check(0).unwrap_err(), RpcError::server("query timeout exceeded"));
+        effort.abandoned.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(effort.check(0).is_err());
     }
 
     #[test]

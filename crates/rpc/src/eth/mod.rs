@@ -1,8 +1,11 @@
 //! `eth_`: blocks, state, transactions, calls, fees, logs, proofs, filters and subscriptions.
 
+mod access_list;
 mod block;
 mod call;
 mod call_request;
+mod capabilities;
+mod config;
 mod estimate;
 mod fee;
 mod fee_history;
@@ -16,6 +19,7 @@ mod state;
 mod subscribe;
 mod tx;
 
+pub(crate) use block::receipts_of;
 pub(crate) use filters::Filters;
 use jsonrpsee::RpcModule;
 use serde_json::Value;
@@ -33,6 +37,8 @@ pub(crate) fn register(module: &mut RpcModule<Shared>) {
     quick(module, "eth_syncing", syncing);
     quick(module, "eth_blockNumber", block_number);
     quick(module, "eth_accounts", accounts);
+    read(module, "eth_capabilities", Weight::Light, capabilities::capabilities);
+    quick(module, "eth_config", config::config);
     register_blocks(module);
     register_state(module);
     register_transactions(module);
@@ -45,6 +51,8 @@ fn register_blocks(module: &mut RpcModule<Shared>) {
     let light = Weight::Light;
     read(module, "eth_getBlockByNumber", light, block::by_number);
     read(module, "eth_getBlockByHash", light, block::by_hash);
+    read(module, "eth_getHeaderByNumber", light, block::header_by_number);
+    read(module, "eth_getHeaderByHash", light, block::header_by_hash);
     read(module, "eth_getBlockReceipts", light, block::receipts);
     read(module, "eth_getBlockTransactionCountByNumber", light, block::count_by_number);
     read(module, "eth_getBlockTransactionCountByHash", light, block::count_by_hash);
@@ -58,9 +66,12 @@ fn register_state(module: &mut RpcModule<Shared>) {
     read(module, "eth_getCode", light, state::code);
     read(module, "eth_getStorageAt", light, state::storage_at);
     read(module, "eth_getTransactionCount", light, state::transaction_count);
+    read(module, "eth_getStorageValues", light, state::storage_values);
+    read(module, "eth_getAccountInfo", light, state::account_info);
     read(module, "eth_getProof", heavy, proof::proof);
     read(module, "eth_call", heavy, call::call);
     read(module, "eth_estimateGas", heavy, estimate::estimate_gas);
+    read(module, "eth_createAccessList", heavy, access_list::create);
 }
 
 fn register_transactions(module: &mut RpcModule<Shared>) {

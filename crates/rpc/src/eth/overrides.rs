@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use banyan_executor::{BlockContext, StateOverrides};
 use banyan_primitives::{
-    Account, Address, B256, Bytes, HashMap, KECCAK_EMPTY, StateSource, U256, keccak256,
+    Account, Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, StateSource, U256, keccak256,
 };
 use serde::Deserialize;
 
 use crate::{
     error::{RpcError, RpcResult},
-    quantity::{Big, Quantity},
+    quantity::{Big, Quantity, Wide},
 };
 
 /// Overrides by address.
@@ -41,15 +41,30 @@ pub(super) struct BlockOverrides {
     fee_recipient: Option<Address>,
     prev_randao: Option<B256>,
     base_fee_per_gas: Option<Quantity>,
+    blob_base_fee: Option<Wide>,
 }
 
-/// Lays `wanted` over the accounts of `state`.
+/// Lays `wanted` over the accounts of `state`, where there are precompiles at `precompiles`.
 pub(super) fn state_overrides<S: StateSource>(
     state: &S,
     wanted: &RpcStateOverrides,
+    precompiles: &HashSet<Address>,
 ) -> RpcResult<StateOverrides> {
     let mut overrides = StateOverrides::default();
     for (&address, account) in wanted {
+        if let Some(to) = account.move_precompile_to_address {
+            if !precompiles.contains(&address) {
+                return Err(RpcError::server(format!("account {address} is not a precompile")));
+            }
+            if wanted.contains_key(&to) || overrides.moved_precompiles.contains_key(&to) {
+                return Err(RpcError::server(format!("account {to} is already overridden")));
+            }
+            overrides.moved_precompiles.insert(to, address);
+        }
+        // Whoever writes over a precompile does without it.
+        if precompiles.contains(&address) {
+            overrides.hidden_precompiles.insert(address);
+        }
         account.apply(state, address, &mut overrides)?;
     }
     Ok(overrides)
@@ -62,9 +77,6 @@ impl AccountOverride {
         address: Address,
         overrides: &mut StateOverrides,
     ) -> RpcResult<()> {
-        if self.move_precompile_to_address.is_some() {
-            return Err(RpcError::params("movePrecompileToAddress is not supported"));
-        }
         if self.nonce.is_some() || self.code.is_some() || self.balance.is_some() {
             let before = state.account(&address)?.unwrap_or_default();
             overrides.accounts.insert(address, self.account(before));
@@ -103,6 +115,11 @@ fn to_slots(slots: &BTreeMap<B256, B256>) -> HashMap<U256, U256> {
 }
 
 impl BlockOverrides {
+    /// Blob base fee, wei, if it is not to be the block's.
+    pub(super) fn blob_base_fee(&self) -> Option<u128> {
+        self.blob_base_fee.map(|fee| fee.0)
+    }
+
     /// Changes `context` as wanted.
     pub(super) fn apply(&self, context: &mut BlockContext) {
         if let Some(number) = self.number {
@@ -154,9 +171,11 @@ mod tests {
         }
     }
 
+    const PRECOMPILE: Address = Address::with_last_byte(4);
+
     fn overrides(json: serde_json::Value) -> RpcResult<StateOverrides> {
         let wanted = BTreeMap::from([(Address::ZERO, serde_json::from_value(json).unwrap())]);
-        state_overrides(&Fixed, &wanted)
+        state_overrides(&Fixed, &wanted, &HashSet::from_iter([PRECOMPILE]))
     }
 
     #[test]
@@ -177,5 +196,29 @@ mod tests {
         let found = overrides(json!({"stateDiff": slots})).unwrap();
         assert_eq!(found.storage_diff[&Address::ZERO], expected);
         assert!(overrides(json!({"state": slots, "stateDiff": slots})).is_err());
+    }
+
+    #[test]
+    fn precompiles_are_moved_and_written_over() {
+        let elsewhere = Address::repeat_byte(9);
+        let read = |json: serde_json::Value| {
+            let wanted = serde_json::from_value(json).unwrap();
+            state_overrides(&Fixed, &wanted, &HashSet::from_iter([PRECOMPILE]))
+        };
+        let precompile = PRECOMPILE.to_string();
+        let to = json!({"movePrecompileToAddress": elsewhere});
+        let found = read(json!({ precompile.as_str(): to })).unwrap();
+        assert_eq!(found.moved_precompiles[&elsewhere], PRECOMPILE);
+        assert!(found.hidden_precompiles.contains(&PRECOMPILE));
+        let found = read(json!({ precompile.as_str(): {"balance": "0x1"} })).unwrap();
+        assert!(found.hidden_precompiles.contains(&PRECOMPILE));
+        let taken = json!({ precompile.as_str(): to, elsewhere.to_string(): {"balance": "0x1"} });
+        assert_eq!(
+            read(taken).unwrap_err().message,
+            format!("account {elsewhere} is already overridden")
+        );
+        let none = Address::ZERO;
+        let error = read(json!({ none.to_string(): to })).unwrap_err();
+        assert_eq!(error.message, format!("account {none} is not a precompile"));
     }
 }

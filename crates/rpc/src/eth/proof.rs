@@ -1,5 +1,6 @@
 //! `eth_getProof` (EIP-1186).
 
+use banyan_chain::ChainView;
 use banyan_commitment::{StorageProof, account_proof};
 use banyan_primitives::{Address, B256, Bytes};
 use serde::Serialize;
@@ -15,6 +16,9 @@ use crate::{
 
 /// Most slots in one request.
 const MAX_SLOTS: usize = 1024;
+
+/// Most accounts and slots taken back for the proof of an older block: some seconds of work.
+const MAX_CHANGES: usize = 100_000;
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -38,16 +42,22 @@ struct RpcStorageProof {
 
 /// `(address, slots, block?)`
 pub(super) fn proof(shared: &Shared, mut args: Args<'_>) -> RpcResult<RpcProof> {
-    let address: Address = args.required()?;
+    let address = args.address()?;
     let keys: Vec<String> = args.required()?;
     let block: BlockId = args.optional()?.unwrap_or_default();
+    let abandoned = args.abandoned();
     args.end()?;
     if keys.len() > MAX_SLOTS {
         return Err(RpcError::params(format!("too many slots (max {MAX_SLOTS})")));
     }
     let keys = keys.iter().map(|key| StorageKey::parse(key)).collect::<RpcResult<Vec<_>>>()?;
     let slots: Vec<_> = keys.iter().map(|key| key.slot).collect();
-    let state = shared.trie_state(&shared.view(), block)?;
+    let view = shared.view();
+    let header = block.known_header(&view)?;
+    check_distance(shared, &view, header.number)?;
+    abandoned.check()?;
+    let state = shared.trie_state(&view, BlockId::hash(header.hash()))?;
+    abandoned.check()?;
     let proof = account_proof(&state, address, &slots)?;
     let account = proof.account.unwrap_or_default();
     let storage = |(key, slot): (&StorageKey, StorageProof)| RpcStorageProof {
@@ -64,4 +74,21 @@ pub(super) fn proof(shared: &Shared, mut args: Args<'_>) -> RpcResult<RpcProof> 
         storage_hash: proof.storage_root,
         storage_proof: keys.iter().zip(proof.storage).map(storage).collect(),
     })
+}
+
+/// Tries are kept at the tip; those of an older block cost work for all that changed since.
+fn check_distance(shared: &Shared, view: &ChainView, number: u64) -> RpcResult<()> {
+    let window = shared.context.config.max_proof_blocks;
+    if view.head().number.saturating_sub(number) > window {
+        return Err(RpcError::params(format!(
+            "distance to target block exceeds maximum proof window ({window} blocks)"
+        )));
+    }
+    if !view.changed_at_most(number, MAX_CHANGES)? {
+        return Err(RpcError::params(format!(
+            "too much state changed since block {number} for a proof (more than {MAX_CHANGES} \
+             accounts and slots)"
+        )));
+    }
+    Ok(())
 }

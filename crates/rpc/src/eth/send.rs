@@ -58,7 +58,7 @@ async fn send(shared: &Arc<Shared>, encoded: Bytes) -> Answer<B256> {
     match shared.context.config.sequencer.clone() {
         Some(sequencer) => forward(shared, &sequencer, encoded).await,
         None if encoded.len() > SMALL || encoded.first() == Some(&BLOB_TX_TYPE) => {
-            let insert = move |shared: &Shared| {
+            let insert = move |shared: &Shared, _| {
                 let (tx, sidecar) = decode_pooled(&encoded)?;
                 insert(shared, tx, sidecar)
             };
@@ -76,7 +76,7 @@ async fn send_small(shared: &Arc<Shared>, encoded: &[u8]) -> RpcResult<B256> {
     if let Some(hash) = shared.context.pool.insert_known(&checked) {
         return Ok(hash);
     }
-    let insert = move |shared: &Shared| {
+    let insert = move |shared: &Shared, _| {
         let state = shared.view().state()?;
         Ok(shared.context.pool.insert(checked, state)?)
     };
@@ -96,7 +96,7 @@ async fn forward(shared: &Arc<Shared>, sequencer: &Sequencer, encoded: Bytes) ->
     shared.context.pool.check_fee_cap(&tx).map_err(RpcError::from)?;
     let hash = sequencer.send_raw_transaction(&encoded).await?;
     if sequencer.retains() {
-        let kept = shared.read(Weight::Light, move |shared| insert(shared, tx, sidecar)).await;
+        let kept = shared.read(Weight::Light, move |shared, _| insert(shared, tx, sidecar)).await;
         if let Err(error) = kept {
             let error = error.message;
             tracing::warn!(target: "rpc", %hash, %error, "forwarded, but not kept in the pool");
@@ -158,7 +158,7 @@ async fn mined(
             Err(RecvError::Closed) => return Err(RpcError::server("the node is stopping")),
         }
         // A further change may have taken it out again.
-        let look_up = move |shared: &Shared| receipt_of(shared, hash);
+        let look_up = move |shared: &Shared, _| receipt_of(shared, hash);
         if let Some(receipt) = shared.read(Weight::Light, look_up).await? {
             return serde_json::value::to_raw_value(&receipt).map_err(RpcError::internal);
         }

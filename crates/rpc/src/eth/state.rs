@@ -1,6 +1,9 @@
 //! Accounts: balance, code, storage, nonce.
 
+use std::collections::BTreeMap;
+
 use banyan_primitives::{Account, Address, B256, Bytes, StateSource, U256};
+use serde::Serialize;
 
 use crate::{
     args::Args,
@@ -12,7 +15,7 @@ use crate::{
 
 /// `(address, block?)`
 fn address_and_block(mut args: Args<'_>) -> RpcResult<(Address, BlockId)> {
-    let address = args.required()?;
+    let address = args.address()?;
     let block = args.optional()?.unwrap_or_default();
     args.end()?;
     Ok((address, block))
@@ -52,13 +55,61 @@ pub(super) fn transaction_count(shared: &Shared, args: Args<'_>) -> RpcResult<Qu
 
 /// `(address, slot, block?)`: 32 bytes.
 pub(super) fn storage_at(shared: &Shared, mut args: Args<'_>) -> RpcResult<B256> {
-    let address: Address = args.required()?;
+    let address = args.address()?;
     let key: String = args.required()?;
     let block: BlockId = args.optional()?.unwrap_or_default();
     args.end()?;
     let slot = StorageKey::parse(&key)?.slot;
     let (_, state) = shared.state(&shared.view(), block)?;
     Ok(state.storage(&address, slot)?.into())
+}
+
+/// Most slots in one `eth_getStorageValues`.
+const MAX_SLOTS: usize = 1024;
+
+/// `({address: [slot]}, block?)`: the values, 32 bytes each, in the same form.
+pub(super) fn storage_values(
+    shared: &Shared,
+    mut args: Args<'_>,
+) -> RpcResult<BTreeMap<Address, Vec<B256>>> {
+    let wanted: BTreeMap<Address, Vec<String>> = args.required()?;
+    let block: BlockId = args.optional()?.unwrap_or_default();
+    args.end()?;
+    match wanted.values().map(Vec::len).sum::<usize>() {
+        0 => return Err(RpcError::params("empty request")),
+        slots if slots > MAX_SLOTS => {
+            return Err(RpcError::params(format!("too many slots (max {MAX_SLOTS})")));
+        }
+        _ => {}
+    }
+    let (_, state) = shared.state(&shared.view(), block)?;
+    let read = |address: &Address, key: &String| -> RpcResult<B256> {
+        Ok(state.storage(address, StorageKey::parse(key)?.slot)?.into())
+    };
+    wanted
+        .iter()
+        .map(|(address, keys)| {
+            let values = keys.iter().map(|key| read(address, key)).collect::<RpcResult<_>>()?;
+            Ok((*address, values))
+        })
+        .collect()
+}
+
+/// What `eth_getAccountInfo` answers.
+#[derive(Debug, Serialize)]
+pub(super) struct AccountInfo {
+    balance: Big,
+    nonce: Quantity,
+    code: Bytes,
+}
+
+/// Balance, nonce and code in one.
+pub(super) fn account_info(shared: &Shared, args: Args<'_>) -> RpcResult<AccountInfo> {
+    let (address, block) = address_and_block(args)?;
+    let (_, state) = shared.state(&shared.view(), block)?;
+    let account = state.account(&address)?.unwrap_or_default();
+    let code = if account.has_code() { state.code(&account.code_hash)? } else { Bytes::new() };
+    Ok(AccountInfo { balance: Big(account.balance), nonce: Quantity(account.nonce), code })
 }
 
 /// A slot as callers write it: any hexadecimal text of at most 32 bytes.

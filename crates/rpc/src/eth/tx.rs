@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn hash_argument(mut args: Args<'_>) -> RpcResult<B256> {
-    let hash = args.required()?;
+    let hash = args.hash()?;
     args.end()?;
     Ok(hash)
 }
@@ -44,7 +44,7 @@ pub(super) fn by_block_hash(
     shared: &Shared,
     mut args: Args<'_>,
 ) -> RpcResult<Option<RpcTransaction>> {
-    let hash: B256 = args.required()?;
+    let hash = args.hash()?;
     let index: Quantity = args.required()?;
     args.end()?;
     match shared.view().block_by_hash(&hash)? {

@@ -53,7 +53,11 @@ impl Node {
 
     /// The execution-apis test chain: 54 blocks, Frontier to the second BPO step.
     pub async fn execution_apis() -> Self {
-        let node = Self::start(execution_apis_spec());
+        Self::execution_apis_with(RpcConfig::default()).await
+    }
+
+    pub async fn execution_apis_with(config: RpcConfig) -> Self {
+        let node = Self::start_with(execution_apis_spec(), config);
         let encoded = std::fs::read(testdata().join("chains/execution-apis.rlp")).unwrap();
         let mut rest = encoded.as_slice();
         while !rest.is_empty() {
