@@ -1,6 +1,7 @@
 //! The tools that people use, each as it comes from its registry, against the real binary. The
 //! scripts are in `testdata/tools`; `docs/tools.md` tells what geth does differently.
 
+#[expect(dead_code, reason = "shared with other tests")]
 mod common;
 
 use std::{

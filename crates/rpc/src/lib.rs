@@ -21,6 +21,7 @@ mod quantity;
 mod server;
 mod shared;
 mod txpool;
+mod unknown;
 mod web3;
 
 pub use config::{AuthConfig, HttpConfig, NodeInfo, RpcConfig, ServerLimits, WsConfig};

@@ -10,7 +10,7 @@ use banyan_payload::PayloadHandle;
 use banyan_txpool::PoolHandle;
 use jsonrpsee::{
     Methods,
-    core::traits::IdProvider,
+    core::{middleware::RpcServiceBuilder, traits::IdProvider},
     server::{BatchRequestConfig, PingConfig, RandomIntegerIdProvider, Server, ServerConfig},
     types::SubscriptionId,
 };
@@ -21,6 +21,7 @@ use crate::{
     gate::{Gate, cors},
     methods,
     shared::Shared,
+    unknown::Known,
 };
 
 /// How long [`ServerHandle::stop`] waits for open connections.
@@ -209,12 +210,14 @@ impl Port {
             Transport::Ws => config.ws_only(),
             Transport::Both => config,
         };
+        let methods = methods.into();
         let middleware =
             ServiceBuilder::new().option_layer(cors(&self.cors_origins)?).layer(self.gate);
         let failed = |source| ServeError::Bind { addr: self.addr, source };
         let server = Server::builder()
             .set_config(config.build())
             .set_http_middleware(middleware)
+            .set_rpc_middleware(RpcServiceBuilder::new().layer(Known(methods.clone())))
             .build(self.addr)
             .await
             .map_err(failed)?;
