@@ -1,6 +1,8 @@
 //! The tools that people use, each as it comes from its registry, against the real binary. The
 //! scripts are in `testdata/tools`; `docs/tools.md` tells what geth does differently.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 #[expect(dead_code, reason = "shared with other tests")]
 mod common;
 
