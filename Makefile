@@ -8,6 +8,9 @@ SHELL := /bin/sh
 PROFILE ?= dev
 # Folder with fixtures or packed fixtures, for `conformance`.
 FIXTURES ?= $(or $(BANYAN_FIXTURES),../shared/fixtures)
+# Kills, and the seed of all decisions, for `torture`.
+ROUNDS ?= 500
+SEED ?= 1
 # More arguments for the program that a target starts: make run ARGS='--http.port 9545'.
 ARGS ?=
 
@@ -18,7 +21,7 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest torture tools docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
@@ -61,6 +64,17 @@ bench: toolchain ## gas per second of newPayload and forkchoiceUpdated, by phase
 
 bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
 	$(CARGO) run --release --locked -p banyan -- bench ingest $(ARGS)
+
+torture: toolchain ## kill -9 at random moments: counts lost heads (ROUNDS=500 SEED=1)
+	$(CARGO) build --release --locked -p banyan -p banyan-torture
+	rm -rf "$(TARGET_DIR)/torture"
+	$(TARGET_DIR)/release/torture --rounds $(ROUNDS) --seed $(SEED) --client banyan \
+		--dir "$(TARGET_DIR)/torture" --cmd "$(TARGET_DIR)/release/banyan node --chain {genesis} \
+		--datadir {datadir} --http --http.port {http} --authrpc.port {auth} \
+		--authrpc.jwtsecret {jwt} --port {p2p} --color=never" $(ARGS)
+
+tools: toolchain ## cast, viem, ethers and web3.py against a dev chain (needs npm and python3)
+	$(CARGO) test --workspace --locked --profile $(PROFILE) --test tools -- --include-ignored
 
 docs: toolchain ## API documentation in target/doc
 	$(CARGO) doc --workspace --no-deps --locked

@@ -102,3 +102,41 @@ impl Book {
         chain
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Genesis 0, a chain 1 to 5, and a branch 13, 14 on block 2.
+    fn book() -> Book {
+        let block = |hash: u8, parent: u8, number| Block {
+            hash: B256::with_last_byte(hash),
+            parent: B256::with_last_byte(parent),
+            number,
+            timestamp: number,
+            new_payload: Value::Null,
+            state: Rc::new(State::genesis()),
+        };
+        let mut book = Book::new(block(0, 0, 0));
+        (1..=5).for_each(|n| book.add(block(n, n - 1, n.into())));
+        book.add(block(13, 2, 3));
+        book.add(block(14, 13, 4));
+        book
+    }
+
+    fn hash(n: u8) -> B256 {
+        B256::with_last_byte(n)
+    }
+
+    #[test]
+    fn ancestors_are_found_on_the_right_branch() {
+        let book = book();
+        assert_eq!(book.below(hash(5), 2).hash, hash(3));
+        assert_eq!(book.below(hash(5), 99).hash, hash(0));
+        assert_eq!(book.at(hash(14), 3).hash, hash(13));
+        assert_eq!(book.common(hash(14), hash(5)).hash, hash(2));
+        assert_eq!(book.common(hash(5), hash(3)).hash, hash(3));
+        assert_eq!(book.chain_above(2, hash(14)), [hash(13), hash(14)]);
+        assert!(book.chain_above(5, hash(5)).is_empty());
+    }
+}

@@ -69,5 +69,10 @@ fn prague() -> anyhow::Result<Value> {
     let entry = known.into_iter().find(|entry| entry["name"] == "Prague");
     let mut genesis = entry.context("there is a genesis file for Prague")?["genesis"].take();
     genesis["gasLimit"] = json!("0x3938700");
+    // geth wants to be told.
+    genesis["config"]["blobSchedule"] = json!({
+        "cancun": { "target": 3, "max": 6, "baseFeeUpdateFraction": 3_338_477 },
+        "prague": { "target": 6, "max": 9, "baseFeeUpdateFraction": 5_007_716 },
+    });
     Ok(genesis)
 }

@@ -89,8 +89,9 @@ impl Driver<'_> {
     fn read_block(&self, number: u64) -> Result<Option<String>, Fault> {
         let expected = self.world.book.at(self.world.acked.head, number);
         let by_number = json!([format!("{number:#x}"), false]);
-        let by_number = self.http.call("eth_getBlockByNumber", &by_number)?;
-        let by_hash = self.http.call("eth_getBlockByHash", &json!([expected.hash, false]))?;
+        let by_number = readable(self.http.call("eth_getBlockByNumber", &by_number))?;
+        let by_hash = json!([expected.hash, false]);
+        let by_hash = readable(self.http.call("eth_getBlockByHash", &by_hash))?;
         let payload = &expected.new_payload[0];
         let good = hash(&by_number["hash"]) == Some(expected.hash)
             && by_hash["hash"] == by_number["hash"]
@@ -105,7 +106,7 @@ impl Driver<'_> {
         let senders = self.world.wallet.senders();
         let mut wrong = Vec::new();
         let mut check = |method: &str, params: Value, expected: U256| -> Result<(), Fault> {
-            let answer = self.http.call(method, &params)?;
+            let answer = readable(self.http.call(method, &params))?;
             let found: Option<U256> = answer.as_str().and_then(|text| text.parse().ok());
             if found != Some(expected) {
                 wrong.push(format!("{method} {params}: {answer}, not {expected:#x}"));
@@ -125,6 +126,14 @@ impl Driver<'_> {
             check("eth_getStorageAt", json!([STORE, format!("{slot:#x}"), "latest"]), expected)?;
         }
         Ok(wrong)
+    }
+}
+
+/// A refusal as the text that stands in the report.
+fn readable(answer: Result<Value, Fault>) -> Result<Value, Fault> {
+    match answer {
+        Err(Fault::Refused(text)) => Ok(Value::String(text)),
+        answer => answer,
     }
 }
 

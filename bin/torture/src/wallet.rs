@@ -176,3 +176,35 @@ pub(crate) fn l1_attributes(number: u64, timestamp: u64) -> Bytes {
     };
     Transaction::from(deposit).encoded_2718().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn the_effects_of_signed_transactions_are_followed() {
+        let mut wallet = Wallet::new(901, 1000);
+        let signed = wallet.sign(&State::genesis(), 40, &mut ChaCha8Rng::seed_from_u64(1));
+        let mut state = State::genesis();
+        assert!(signed.iter().all(|tx| wallet.apply(&mut state, &tx.raw)));
+        assert_eq!(state.nonces.iter().sum::<u64>(), 40);
+        assert!(state.received.iter().any(|wei| *wei > 0) && state.slots.iter().any(|n| *n > 0));
+        let before = state.clone();
+        assert!(!wallet.apply(&mut state, b"of somebody else"));
+        assert_eq!(state, before);
+    }
+
+    #[test]
+    fn l1_attributes_have_the_form_of_jovian() {
+        use banyan_primitives::Decodable2718;
+        let raw = l1_attributes(7, 1234);
+        let deposit = Transaction::decode_2718(&mut raw.as_ref()).unwrap();
+        let input = &deposit.as_deposit().unwrap().input;
+        assert_eq!(input.len(), 178);
+        assert_eq!(input[20..28], 1234u64.to_be_bytes(), "timestamp");
+        assert_eq!(input[28..36], 7u64.to_be_bytes(), "number");
+    }
+}

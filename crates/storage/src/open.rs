@@ -206,3 +206,46 @@ fn open_error(file: &Path, error: libmdbx::Error) -> OpenError {
         other => OpenError::Storage { path, source: other.into() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const CHILD_IN: &str = "BANYAN_STORAGE_INSPECT_IN";
+
+    fn options() -> DatabaseOptions {
+        DatabaseOptions { max_size: 1 << 30, growth_step: 8 << 20, ..Default::default() }
+    }
+
+    /// Not a test of its own: the child of `the_first_look_after_a_crash_leaves_the_size_alone`.
+    #[test]
+    fn child_commits_without_a_flush_and_aborts() {
+        let Some(dir) = std::env::var_os(CHILD_IN) else { return };
+        let cell = open(Path::new(&dir), &options()).unwrap();
+        let txn = cell.borrow_owner().begin_rw_txn().unwrap();
+        let codes = txn.open_table(Some(Table::Codes.name())).unwrap();
+        txn.put(&codes, b"code", b"1", WriteFlags::UPSERT).unwrap();
+        txn.commit().unwrap();
+        std::process::abort();
+    }
+
+    /// The kill loop met it: the first look cut the file to the newest commit. When blocks had been
+    /// unwound since the last flush, MDBX then found the flushed commit beyond the end of the file.
+    #[test]
+    fn the_first_look_after_a_crash_leaves_the_size_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["open::tests::child_commits_without_a_flush_and_aborts", "--exact"])
+            .env(CHILD_IN, dir.path())
+            .output()
+            .unwrap()
+            .status;
+        assert!(!status.success());
+        let file = dir.path().join(DATA_FILE);
+        let before = file.metadata().unwrap().len();
+        inspect(dir.path(), &file, &options()).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), before);
+    }
+}

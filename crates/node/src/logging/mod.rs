@@ -188,6 +188,11 @@ fn filter(level: LogLevel, directives: &str) -> Result<EnvFilter, NodeError> {
         let libraries = if level > LevelFilter::INFO { "info" } else { "warn" };
         all.extend(LIBRARIES.map(|name| format!("{name}={libraries}")));
     }
+    if level <= LevelFilter::INFO {
+        // What matters comes back as an error of the call; the rest alarms for nothing, such as an
+        // ERROR at each opening after a crash.
+        all.push("libmdbx=off".to_owned());
+    }
     all.push(directives.to_owned());
     EnvFilter::try_new(all.join(",")).map_err(|error| {
         NodeError::Setup(format!(

@@ -146,6 +146,25 @@ async fn health_checks_are_answered_on_public_ports() {
 }
 
 #[tokio::test]
+async fn unknown_methods_are_refused_in_geths_words_alone_and_in_a_batch() {
+    let handle = open(Transport::Http, &[], Gate::default()).await;
+    let post = async |body: &str| {
+        let length = body.len();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        raw(&handle, &request).await.split_once("\r\n\r\n").unwrap().1.to_owned()
+    };
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"eth_nonsense"}"#;
+    let refusal = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"the method eth_nonsense does not exist/is not available"}}"#;
+    assert_eq!(post(call).await, refusal);
+    let known = r#"{"jsonrpc":"2.0","id":2,"method":"eth_chainId"}"#;
+    let answer = r#"{"jsonrpc":"2.0","id":2,"result":"0x385"}"#;
+    assert_eq!(post(&format!("[{call},{known}]")).await, format!("[{refusal},{answer}]"));
+}
+
+#[tokio::test]
 async fn cors_headers_follow_the_listed_origins() {
     let request = |origin: &str| {
         format!(
@@ -249,16 +268,6 @@ async fn a_batch_answers_calls_only_and_says_what_is_no_request() {
     assert_eq!(answers[2]["error"]["code"], -32601);
     let (_, answer) = post(&handle, "[]").await;
     assert_eq!(json(&answer)["error"]["code"], -32600);
-}
-
-#[tokio::test]
-async fn an_unknown_method_is_named_as_by_geth() {
-    let handle = limited(ServerLimits::PUBLIC).await;
-    let (_, answer) = post(&handle, &call_of("eth_nonsense", 3)).await;
-    let error = r#"{"code":-32601,
-        "message":"the method eth_nonsense does not exist/is not available"}"#;
-    assert_eq!(json(&answer)["error"], json(error), "{answer}");
-    assert_eq!(json(&answer)["id"], 3);
 }
 
 #[tokio::test]
