@@ -199,21 +199,19 @@ async fn a_power_failure_costs_nothing_that_was_acknowledged() {
     let mut kit = Kit::with_database(config, options);
     let first = grow(&kit, 3).await;
     kit.restart();
-    kit.chain.abort();
     let [file, flushed] = ["mdbx.dat", "flushed"].map(|name| kit.dir.path().join(name));
-    std::fs::copy(&file, &flushed).unwrap();
-    kit.crash();
+    kit.crash_and(|_| drop(std::fs::copy(&file, &flushed).unwrap()));
     assert_eq!(kit.chain.view().head().hash(), first[2].hash());
     let later = grow_on(&kit, &first[0], 5).await;
     while kit.chain.view().persisted_number() < 6 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    kit.chain.abort();
     // The database falls back to what was flushed, before a reorg; the journal does not.
-    std::fs::copy(&flushed, &file).unwrap();
-    // MDBX's table of readers does not outlive the machine's boot either.
-    std::fs::remove_file(kit.dir.path().join("mdbx.lck")).unwrap();
-    kit.crash();
+    kit.crash_and(|folder| {
+        std::fs::copy(&flushed, &file).unwrap();
+        // MDBX's table of readers does not outlive the machine's boot either.
+        std::fs::remove_file(folder.join("mdbx.lck")).unwrap();
+    });
     assert_eq!(kit.chain.view().head().hash(), later[4].hash());
 }
 
@@ -221,18 +219,17 @@ async fn a_power_failure_costs_nothing_that_was_acknowledged() {
 async fn a_journal_older_than_the_database_does_not_take_it_back() {
     let mut kit = Kit::new(ChainConfig { keep_blocks: 0, ..Default::default() });
     let first = grow(&kit, 3).await;
-    kit.chain.abort();
     let segment = kit.dir.path().join("journal").join("000000.segment");
-    let old = std::fs::read(&segment).unwrap();
-    kit.crash();
+    let mut old = Vec::new();
+    kit.crash_and(|_| old = std::fs::read(&segment).unwrap());
     let later = grow_on(&kit, &first[2], 3).await;
     kit.restart();
-    kit.chain.abort();
     // As after a power failure: the database was flushed, the journal was not.
-    std::fs::remove_dir_all(segment.parent().unwrap()).unwrap();
-    std::fs::create_dir(segment.parent().unwrap()).unwrap();
-    std::fs::write(&segment, old).unwrap();
-    kit.crash();
+    kit.crash_and(|_| {
+        std::fs::remove_dir_all(segment.parent().unwrap()).unwrap();
+        std::fs::create_dir(segment.parent().unwrap()).unwrap();
+        std::fs::write(&segment, old).unwrap();
+    });
     assert_eq!(kit.chain.view().head().hash(), later[2].hash());
     let last = grow_on(&kit, &later[2], 1).await;
     kit.crash();
@@ -243,14 +240,14 @@ async fn a_journal_older_than_the_database_does_not_take_it_back() {
 async fn a_damaged_journal_gives_the_newest_head_that_is_whole() {
     let mut kit = Kit::new(in_memory());
     let blocks = grow(&kit, 4).await;
-    kit.chain.abort();
     let path = kit.dir.path().join("journal").join("000000.segment");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
-    // The last record holds the labels after block 4; the one before it the block.
-    bytes[last - 200] ^= 1;
-    std::fs::write(&path, &bytes).unwrap();
-    kit.crash();
+    kit.crash_and(|_| {
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+        // The last record holds the labels after block 4; the one before it the block.
+        bytes[last - 200] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+    });
     assert_eq!(kit.chain.view().head().hash(), blocks[2].hash());
     // The consensus client sends it again.
     kit.chain.new_payload(blocks[3].clone()).await.unwrap();

@@ -72,6 +72,9 @@ fn fork_schedule(spec: &ChainSpec) -> String {
 
 /// Accounts and keys of the development chain.
 pub(crate) fn log_dev_accounts(spec: &ChainSpec, keys: &[B256]) {
+    if keys.is_empty() {
+        return;
+    }
     tracing::info!("dev accounts (keys known to everybody: never send them real money):");
     for key in keys {
         let Some(address) = crate::dev::address_of(key) else { continue };

@@ -142,9 +142,7 @@ impl Node {
             tokio::spawn(watch_consensus_client(rpc.clone()));
         }
         if let Some(addr) = config.metrics {
-            let listener = status::bind(addr).await?;
-            let addr = listener.local_addr().unwrap_or(addr);
-            tracing::info!("Starting metrics endpoint at {addr}");
+            let listener = status::open(addr).await?;
             let (client, endpoints) = (config.client.clone(), servers.endpoints());
             let chain = chain.clone();
             let status = Status { client, chain, database, pool, metrics, endpoints, started };
@@ -154,9 +152,7 @@ impl Node {
         let dev_keys = dev_keys(&config.chain)?;
         let (stop, stopped) = watch::channel(false);
         let driver = config.dev.map(|dev| {
-            if !dev_keys.is_empty() {
-                log_dev_accounts(spec, &dev_keys);
-            }
+            log_dev_accounts(spec, &dev_keys);
             let engine = EngineClient::new(rpc.clone(), Arc::clone(spec));
             tokio::spawn(dev::drive(engine, chain.clone(), dev, stopped))
         });

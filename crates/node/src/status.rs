@@ -59,9 +59,13 @@ struct Response {
     body: String,
 }
 
-/// Opens the port.
-pub(crate) async fn bind(addr: SocketAddr) -> Result<TcpListener, NodeError> {
-    TcpListener::bind(addr).await.map_err(|source| NodeError::MetricsPort { addr, source })
+/// Opens the port, and says which.
+pub(crate) async fn open(addr: SocketAddr) -> Result<TcpListener, NodeError> {
+    let bound = TcpListener::bind(addr).await;
+    let listener = bound.map_err(|source| NodeError::MetricsPort { addr, source })?;
+    let addr = listener.local_addr().unwrap_or(addr);
+    tracing::info!("Starting metrics endpoint at {addr}");
+    Ok(listener)
 }
 
 /// Answers until the runtime ends.

@@ -36,12 +36,12 @@ pub(crate) struct NodeArgs {
     /// Pool.
     #[command(flatten)]
     pub(crate) pool: TxPoolArgs,
-    /// Sequencer.
-    #[command(flatten)]
-    pub(crate) send: SendArgs,
     /// Builder.
     #[command(flatten)]
     pub(crate) builder: BuilderArgs,
+    /// Sequencer.
+    #[command(flatten)]
+    pub(crate) send: SendArgs,
     /// Rollup.
     #[command(flatten)]
     pub(crate) rollup: RollupArgs,

@@ -6,7 +6,7 @@ use crate::parse;
 
 /// Where transactions go.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Sending transactions")]
+#[command(next_help_heading = "Rollup")]
 pub(crate) struct SendArgs {
     /// The sequencer's JSON-RPC (http:// or https://): transactions are sent on to it, and its
     /// refusals are handed back.
@@ -23,10 +23,10 @@ pub(crate) struct SendArgs {
     /// How long eth_sendRawTransactionSync waits for the receipt unless told otherwise.
     #[arg(long = "rpc.send-raw-transaction-sync-timeout", value_name = "TIME")]
     #[arg(alias = "rpc.txsync.defaulttimeout", default_value = "30s")]
-    #[arg(value_parser = parse::duration)]
+    #[arg(value_parser = parse::duration, help_heading = "RPC limits")]
     pub(crate) sync_timeout: Duration,
     /// The longest that it can be told to wait.
     #[arg(long = "rpc.txsync.maxtimeout", value_name = "TIME", default_value = "60s")]
-    #[arg(value_parser = parse::duration)]
+    #[arg(value_parser = parse::duration, help_heading = "RPC limits")]
     pub(crate) max_sync_timeout: Duration,
 }

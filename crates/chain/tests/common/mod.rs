@@ -10,7 +10,7 @@
     reason = "shared by several test binaries; a failed step fails the test"
 )]
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use banyan_chain::{ChainConfig, ChainHandle, ExecutedBlock, SealRequest, seal};
@@ -76,19 +76,25 @@ impl Kit {
     /// Stops the node and opens it again on its data.
     pub fn restart(&mut self) {
         self.chain.shutdown().unwrap();
-        self.reopen();
+        self.reopen(|_| {});
     }
 
     /// Opens the data again as a crash leaves it.
     pub fn crash(&mut self) {
-        self.chain.abort();
-        self.reopen();
+        self.crash_and(|_| {});
     }
 
-    fn reopen(&mut self) {
+    /// The same, after something was done to the folder of the database.
+    pub fn crash_and(&mut self, change: impl FnOnce(&Path)) {
+        self.chain.abort();
+        self.reopen(change);
+    }
+
+    fn reopen(&mut self, change: impl FnOnce(&Path)) {
         // The old handle holds the database; let go of it before opening again.
         let spare = TempDir::new().unwrap();
         self.chain = open(&spare, &self.spec, &self.config, &self.options);
+        change(self.dir.path());
         self.chain = open(&self.dir, &self.spec, &self.config, &self.options);
     }
 
