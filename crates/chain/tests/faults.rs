@@ -200,7 +200,9 @@ async fn a_power_failure_costs_nothing_that_was_acknowledged() {
     let first = grow(&kit, 3).await;
     kit.restart();
     let [file, flushed] = ["mdbx.dat", "flushed"].map(|name| kit.dir.path().join(name));
-    kit.crash_and(|_| drop(std::fs::copy(&file, &flushed).unwrap()));
+    kit.crash_and(|_| {
+        std::fs::copy(&file, &flushed).unwrap();
+    });
     assert_eq!(kit.chain.view().head().hash(), first[2].hash());
     let later = grow_on(&kit, &first[0], 5).await;
     while kit.chain.view().persisted_number() < 6 {
