@@ -38,7 +38,11 @@ pub(crate) fn address_of(key: &B256) -> Option<Address> {
     Some(Address::from_slice(&keccak256(&public[1..])[12..]))
 }
 
-/// Makes blocks until told to stop. `Err`: the chain cannot go on.
+/// After a failure the next attempt waits at least this long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Makes blocks until told to stop. A fault of the node (a full disk) is waited out. `Err`: the
+/// chain cannot go on.
 pub(crate) async fn drive(
     engine: EngineClient,
     chain: ChainHandle,
@@ -47,14 +51,25 @@ pub(crate) async fn drive(
 ) -> Result<(), EngineError> {
     let mut next = Instant::now() + config.block_time;
     loop {
-        let block = start(&engine, &chain, config.block_time).await?;
+        let job = start(&engine, &chain, config.block_time).await;
         tokio::select! {
             () = tokio::time::sleep_until(next) => {}
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         }
+        let outcome = match job {
+            Ok(job) => job.finish(&engine).await,
+            Err(error) => Err(error),
+        };
         // After a pause (a sleeping laptop) go on from now, not block after block.
         next = (next + config.block_time).max(Instant::now());
-        block.finish(&engine).await?;
+        match outcome {
+            Ok(()) => {}
+            Err(error @ EngineError::Rpc { .. }) => {
+                tracing::warn!(%error, "no block was made; trying again");
+                next = next.max(Instant::now() + PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

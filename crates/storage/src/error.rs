@@ -152,6 +152,8 @@ impl From<libmdbx::Error> for StorageError {
                 Self::Damaged(error.to_string())
             }
             E::Other(code) if OUT_OF_SPACE.contains(&code) => Self::NoSpace,
+            // Also MDBX's word for a write that was cut short.
+            E::Io => Self::Other("input or output failed: the disk is full, or failing".to_owned()),
             other => Self::Other(other.to_string()),
         }
     }

@@ -85,12 +85,15 @@ fn check_percentiles(percentiles: &[f64]) -> RpcResult<()> {
     if percentiles.len() > MAX_PERCENTILES {
         return Err(RpcError::server(format!("over the query limit {MAX_PERCENTILES}")));
     }
-    let mut last = 0.0;
-    for &percentile in percentiles {
-        if !(0.0..=100.0).contains(&percentile) || percentile < last {
-            return Err(RpcError::server(format!("invalid reward percentile: {percentile}")));
+    let invalid = |what: String| RpcError::server(format!("invalid reward percentile: {what}"));
+    for (index, percentile) in percentiles.iter().enumerate() {
+        if !(0.0..=100.0).contains(percentile) {
+            return Err(invalid(format!("{percentile:.6}")));
         }
-        last = percentile;
+        if let Some(last) = percentiles[..index].last().filter(|last| percentile <= last) {
+            let before = index - 1;
+            return Err(invalid(format!("#{before}:{last:.6} >= #{index}:{percentile:.6}")));
+        }
     }
     Ok(())
 }
@@ -172,7 +175,8 @@ mod tests {
 
     #[test]
     fn percentiles_must_rise_within_bounds() {
-        assert!(check_percentiles(&[0.0, 50.0, 50.0, 100.0]).is_ok());
+        assert!(check_percentiles(&[0.0, 50.0, 100.0]).is_ok());
+        assert!(check_percentiles(&[50.0, 50.0]).is_err());
         for bad in [&[-1.0][..], &[100.1], &[60.0, 50.0], &[f64::NAN], &[1.0; 101]] {
             assert!(check_percentiles(bad).is_err(), "{bad:?}");
         }

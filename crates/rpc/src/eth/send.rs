@@ -187,6 +187,9 @@ fn decode_pooled(encoded: &[u8]) -> RpcResult<(Transaction, Option<PooledSidecar
     let malformed = |error| RpcError::server(format!("rlp: {error}"));
     match encoded.first() {
         None => Err(RpcError::server("typed transaction too short")),
+        // Below 0xc0 the first byte is a type (EIP-2718).
+        Some(0..0xc0) if encoded.len() == 1 => Err(RpcError::server("typed transaction too short")),
+        Some(0 | 5..0xc0) => Err(RpcError::server("transaction type not supported")),
         Some(&BLOB_TX_TYPE) => {
             let envelope = PooledEnvelope::decode_2718_exact(encoded)
                 .map_err(|_| RpcError::server("missing sidecar in blob transaction"))?;
@@ -200,9 +203,6 @@ fn decode_pooled(encoded: &[u8]) -> RpcResult<(Transaction, Option<PooledSidecar
         }
         Some(_) => {
             let tx = Transaction::decode_2718_exact(encoded).map_err(malformed)?;
-            if tx.is_deposit() {
-                return Err(RpcError::server("transaction type not supported"));
-            }
             Ok((tx, None))
         }
     }
@@ -256,6 +256,10 @@ bb6e2be0977b299"
         let error = decode_pooled(&[]).unwrap_err();
         assert_eq!(error, RpcError::server("typed transaction too short"));
         assert!(decode_pooled(&[0x02, 0xc0]).is_err());
+        let error = decode_pooled(&[0x01]).unwrap_err();
+        assert_eq!(error, RpcError::server("typed transaction too short"));
+        let error = decode_pooled(&[0x05, 0xc0]).unwrap_err();
+        assert_eq!(error, RpcError::server("transaction type not supported"));
         let error = decode_pooled(&[0x03, 0xc0]).unwrap_err();
         assert_eq!(error, RpcError::server("missing sidecar in blob transaction"));
     }
