@@ -21,7 +21,7 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest torture tools docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor torture tools docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
@@ -64,6 +64,10 @@ bench: toolchain ## gas per second of newPayload and forkchoiceUpdated, by phase
 
 bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
 	$(CARGO) run --release --locked -p banyan -- bench ingest $(ARGS)
+
+bench-executor: toolchain ## our executor against a plain revm loop; rows in target/bench/executor.json
+	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" \
+		$(CARGO) bench --workspace --locked --bench executor
 
 torture: toolchain ## kill -9 at random moments: counts lost heads (ROUNDS=500 SEED=1)
 	$(CARGO) build --release --locked -p banyan -p banyan-torture

@@ -10,8 +10,8 @@ use banyan_node::{
 
 use crate::{
     args::{
-        AuthArgs, BuilderArgs, ChainArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs, RpcLimitArgs,
-        SendArgs, StoreArgs, TxPoolArgs, WsArgs,
+        AuthArgs, ChainArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs, RpcLimitArgs, SendArgs,
+        StoreArgs, TxPoolArgs, WsArgs,
     },
     parse,
 };
@@ -62,7 +62,7 @@ pub(crate) fn node(args: &NodeArgs) -> (NodeConfig, Vec<String>) {
         metrics: args
             .metrics
             .map(|addr| if args.network.with_unused_ports { any_port(addr) } else { addr }),
-        builder: builder(&args.builder),
+        builder: builder(args),
         pool: pool(&args.pool, &args.limits),
         persistence: persistence(args),
         dev,
@@ -178,11 +178,11 @@ fn auth(args: &AuthArgs, port: u16) -> Option<AuthSettings> {
 fn limits(args: &RpcLimitArgs) -> ServerLimits {
     let bytes = |megabytes: u32| megabytes.saturating_mul(1 << 20);
     ServerLimits {
-        max_request_bytes: bytes(args.max_request_size),
-        max_response_bytes: bytes(args.max_response_size),
+        max_request_bytes: or_unlimited(bytes(args.max_request_size), u32::MAX),
+        max_response_bytes: or_unlimited(bytes(args.max_response_size), u32::MAX),
         max_connections: args.max_connections,
         max_subscriptions: args.max_subscriptions,
-        max_batch: args.batch_request_limit,
+        max_batch: or_unlimited(args.batch_request_limit, u32::MAX),
     }
 }
 
@@ -234,10 +234,13 @@ fn network(args: &NetworkArgs, ports: &Ports) -> NetworkConfig {
     }
 }
 
-fn builder(args: &BuilderArgs) -> BuilderConfig {
+fn builder(args: &NodeArgs) -> BuilderConfig {
+    // A dev chain begins a block a whole block time before it ends.
+    let block_time = if args.dev.dev { args.dev.dev_block_time } else { Duration::ZERO };
+    let args = &args.builder;
     BuilderConfig {
         interval: args.builder_interval,
-        deadline: args.builder_deadline,
+        deadline: args.builder_deadline.max(block_time),
         gas_limit: args.builder_gaslimit,
         extra_data: args.builder_extradata.0.clone().into(),
         max_jobs: args.builder_max_tasks.max(1),

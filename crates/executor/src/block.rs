@@ -78,6 +78,13 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         }
     }
 
+    /// Makes room for the receipts and accounts of so many transactions.
+    pub fn reserve(&mut self, transactions: usize) {
+        self.receipts.reserve(transactions);
+        // Sender, receiver, and about one more.
+        self.machine.state_mut().reserve(3 * transactions);
+    }
+
     /// System calls and irregular state changes that come before the transactions (EIP-2935, 4788,
     /// the DAO fork, Canyon's create2 deployer).
     pub fn begin(&mut self) -> Result<(), ExecutionError> {
@@ -277,9 +284,7 @@ fn execute<S: StateSource>(
 ) -> Result<BlockOutput, ExecutionError> {
     let mut executor = BlockExecutor::new(spec, BlockContext::from_header(&block.header), parent);
     let transactions = block.transactions();
-    executor.receipts.reserve(transactions.len());
-    // Sender, receiver, and about one more.
-    executor.machine.state_mut().reserve(3 * transactions.len());
+    executor.reserve(transactions.len());
     let mut state_root = state_root.filter(|_| !executor.rules.is(Fork::Byzantium));
 
     executor.begin()?;

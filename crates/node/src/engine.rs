@@ -30,6 +30,9 @@ pub enum EngineError {
         /// The status object.
         status: String,
     },
+    /// Our own driver has panicked.
+    #[error("the driver of the dev chain ended: {0}")]
+    Driver(String),
     /// An answer without something it must have.
     #[error("{method}: the answer has no {field}")]
     Missing {

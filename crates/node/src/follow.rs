@@ -6,7 +6,7 @@ use std::{
 };
 
 use banyan_chain::{CanonicalChange, ChainError, ChainHandle, ChainView};
-use banyan_primitives::{B256, RecoveredBlock, SealedHeader};
+use banyan_primitives::{Address, B256, RecoveredBlock, SealedHeader};
 use banyan_txpool::{CanonicalUpdate, PoolHandle};
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -72,7 +72,9 @@ fn advance(
     let (view, update) = match change {
         Some(change) if head_before(change) == from.hash() => {
             let included = change.included.iter().map(|executed| &executed.block);
-            let update = update(change.view.head(), change.reverted.iter(), included);
+            let mut update = update(change.view.head(), change.reverted.iter(), included);
+            // What blocks changed that left the chain is not told.
+            update.changed = change.reverted.is_empty().then(|| changed_accounts(change));
             (Arc::clone(&change.view), update)
         }
         _ => {
@@ -80,7 +82,7 @@ fn advance(
             if view.head().hash() == from.hash() {
                 return Ok(from.clone());
             }
-            let update = catch_up(&view, from, pool)?;
+            let update = catch_up(&view, from)?;
             (view, update)
         }
     };
@@ -114,23 +116,20 @@ fn update<'a>(
             .map(|(tx, sender)| (tx.clone(), sender))
             .collect(),
         included: transactions.map(|(tx, sender)| (sender, *tx.hash())).collect(),
+        changed: None,
     }
 }
 
-/// All that happened between the head `from` and that of `view`.
-fn catch_up(
-    view: &ChainView,
-    from: &SealedHeader,
-    pool: &PoolHandle,
-) -> Result<CanonicalUpdate, ChainError> {
-    if let Some((reverted, included)) = walk(view, from)? {
-        return Ok(update(view.head(), reverted.iter().rev(), included.iter().rev()));
-    }
-    // Too far apart: any sender may be touched. Each is named, with the hash of no transaction.
-    let content = pool.content();
-    let senders = content.pending.keys().chain(content.queued.keys());
-    let included = senders.map(|sender| (*sender, B256::ZERO)).collect();
-    Ok(CanonicalUpdate { head: view.head().clone(), reverted: Vec::new(), included })
+fn changed_accounts(change: &CanonicalChange) -> Vec<Address> {
+    let diffs = change.included.iter().map(|executed| &executed.output.diff);
+    diffs.flat_map(|diff| diff.accounts.keys().copied()).collect()
+}
+
+/// All that happened between the head `from` and that of `view`; of blocks too far apart only that
+/// any account may have changed.
+fn catch_up(view: &ChainView, from: &SealedHeader) -> Result<CanonicalUpdate, ChainError> {
+    let (reverted, included) = walk(view, from)?.unwrap_or_default();
+    Ok(update(view.head(), reverted.iter().rev(), included.iter().rev()))
 }
 
 /// Blocks that left and blocks that joined the chain, newest first.

@@ -262,12 +262,12 @@ async fn builder_ended(payload: &PayloadHandle) {
 
 /// Resolves when the driver fails; never without one, nor when it ended as told.
 async fn driver_failed(driver: &mut Option<JoinHandle<Result<(), EngineError>>>) -> EngineError {
-    if let Some(task) = driver
-        && let Ok(Err(error)) = task.await
-    {
-        return error;
+    let Some(task) = driver else { return std::future::pending().await };
+    match task.await {
+        Ok(Ok(())) => std::future::pending().await,
+        Ok(Err(error)) => error,
+        Err(error) => EngineError::Driver(error.to_string()),
     }
-    std::future::pending().await
 }
 
 #[cfg(test)]

@@ -151,6 +151,12 @@ impl ServerLimits {
         max_batch: 1000,
         max_subscriptions: 1024,
     };
+
+    /// Batches beyond this are refused before their calls are parsed, with the library's own error.
+    pub(crate) const fn hard_max_batch(&self) -> u32 {
+        let tenfold = self.max_batch.saturating_mul(10);
+        if tenfold > 10_000 { tenfold } else { 10_000 }
+    }
 }
 
 impl Default for ServerLimits {

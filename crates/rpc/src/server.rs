@@ -230,8 +230,9 @@ impl Port {
             .max_response_body_size(self.limits.max_response_bytes)
             .max_connections(self.limits.max_connections)
             .max_subscriptions_per_connection(self.limits.max_subscriptions)
-            // The meter keeps the limit: it answers as geth does.
-            .set_batch_request_config(BatchRequestConfig::Unlimited)
+            // The meter keeps the limit: it answers as geth does. This one stands before the
+            // entries are parsed.
+            .set_batch_request_config(BatchRequestConfig::Limit(self.limits.hard_max_batch()))
             .enable_ws_ping(PingConfig::default())
             .set_id_provider(HexIds);
         let config = match self.transport {

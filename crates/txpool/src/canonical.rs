@@ -42,10 +42,16 @@ pub(crate) struct Reading {
 pub(crate) fn touched(state: &State, update: &CanonicalUpdate) -> HashSet<Address> {
     let reverted = update.reverted.iter().filter(|(tx, _)| !tx.is_deposit());
     let included = update.included.iter().map(|(sender, _)| *sender);
-    included
+    let pooled = |address: &&Address| state.sender(address).is_some();
+    let mut touched: HashSet<Address> = included
         .chain(reverted.map(|(_, sender)| *sender))
         .chain(state.recheck.iter().copied())
-        .collect()
+        .collect();
+    match &update.changed {
+        Some(changed) => touched.extend(changed.iter().filter(pooled)),
+        None => touched.extend(state.senders().map(|(address, _)| *address)),
+    }
+    touched
 }
 
 /// Blob transactions that left the chain, with the sidecars that they had in the pool.

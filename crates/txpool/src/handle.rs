@@ -34,6 +34,9 @@ pub struct CanonicalUpdate {
     pub reverted: Vec<(Transaction, Address)>,
     /// Transactions of blocks that joined it: (sender, hash).
     pub included: Vec<(Address, B256)>,
+    /// Accounts that changed, senders or not: anybody may empty an account that has delegated its
+    /// code. `None`: any may have.
+    pub changed: Option<Vec<Address>>,
 }
 
 /// Numbers of transactions.

@@ -255,12 +255,21 @@ impl State {
         None
     }
 
-    /// Few fit into the limit, so a scan will do.
+    /// The worst of the last blob transactions of each sender: what follows one could not be
+    /// included without it. Few fit into the limit, so a scan will do.
     fn worst_blob_transaction(&self) -> Option<(Address, u64)> {
         let base_fee = self.head.base_fee;
         let all = self.blobs.transactions().filter_map(|hash| self.by_hash.get(hash));
-        let worst =
-            all.min_by_key(|tx| (tx.effective_tip(base_fee), std::cmp::Reverse(tx.sequence)))?;
+        let mut last: HashMap<Address, &Arc<PooledTransaction>> = HashMap::new();
+        for tx in all {
+            let place = last.entry(tx.sender).or_insert(tx);
+            if tx.nonce() > place.nonce() {
+                *place = tx;
+            }
+        }
+        let worst = last
+            .into_values()
+            .min_by_key(|tx| (tx.effective_tip(base_fee), std::cmp::Reverse(tx.sequence)))?;
         Some((worst.sender, worst.nonce()))
     }
 

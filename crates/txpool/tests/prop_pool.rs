@@ -237,7 +237,8 @@ impl Run {
         self.model.base_fee = base_fee;
         let head = head(self.number, self.number.min(testing::OSAKA - 1), base_fee);
         let generation = self.pool.generation();
-        self.pool.on_canonical(&CanonicalUpdate { head, reverted, included }, &self.accounts);
+        let update = CanonicalUpdate { head, reverted, included, changed: Some(vec![]) };
+        self.pool.on_canonical(&update, &self.accounts);
         assert!(self.pool.generation() > generation);
     }
 

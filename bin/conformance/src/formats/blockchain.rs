@@ -8,9 +8,9 @@ use banyan_chain::{ForkchoiceState, PayloadStatus};
 use banyan_primitives::{B256, Block, Bytes, RecoveredBlock, SealedBlock, U256, signer};
 use serde::Deserialize;
 
-use super::{Loaded, parse};
+use super::{Loaded, named_cases};
 use crate::{
-    Case, Worker,
+    Worker,
     alloc::{self, Alloc},
     collect::FixtureFile,
     genesis::{FixtureConfig, FixtureHeader, chain_spec},
@@ -42,12 +42,7 @@ struct FixtureBlock {
 
 /// One case per entry of the file.
 pub(crate) fn load(_file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
-    let cases: BTreeMap<String, BlockchainCase> = parse(text)?;
-    let cases = cases.into_iter().map(|(id, case)| {
-        let fork = case.network.clone();
-        Case::new(id, fork, move |worker| run(&case, worker))
-    });
-    Ok(cases.collect::<Vec<_>>().into())
+    named_cases(text, |case: &BlockchainCase| &case.network, run)
 }
 
 fn run(case: &BlockchainCase, worker: &Worker) -> anyhow::Result<()> {

@@ -1,15 +1,13 @@
 //! `blockchain_test_engine`: payloads through the Engine API, as a consensus client sends them.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, bail, ensure};
 use banyan_primitives::B256;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Loaded, parse};
+use super::{Loaded, named_cases};
 use crate::{
-    Case, Worker,
+    Worker,
     alloc::{self, Alloc},
     collect::FixtureFile,
     genesis::{FixtureConfig, FixtureHeader, chain_spec},
@@ -43,12 +41,7 @@ struct Payload {
 
 /// One case per entry of the file.
 pub(crate) fn load(_file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
-    let cases: BTreeMap<String, EngineCase> = parse(text)?;
-    let cases = cases.into_iter().map(|(id, case)| {
-        let fork = case.network.clone();
-        Case::new(id, fork, move |worker| run(&case, worker))
-    });
-    Ok(cases.collect::<Vec<_>>().into())
+    named_cases(text, |case: &EngineCase| &case.network, run)
 }
 
 fn run(case: &EngineCase, worker: &Worker) -> anyhow::Result<()> {

@@ -11,12 +11,12 @@ mod transaction;
 mod trie;
 mod upgrade;
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 
-use crate::{Case, collect::FixtureFile};
+use crate::{Case, Worker, collect::FixtureFile};
 
 /// What a file turned out to hold.
 #[derive(Default)]
@@ -31,6 +31,20 @@ impl From<Vec<Case>> for Loaded {
     fn from(cases: Vec<Case>) -> Self {
         Self { cases, not_run: Vec::new() }
     }
+}
+
+/// One case per entry of a file that maps names to cases.
+fn named_cases<C: DeserializeOwned + Send + 'static>(
+    text: &str,
+    fork: fn(&C) -> &str,
+    run: fn(&C, &Worker) -> anyhow::Result<()>,
+) -> anyhow::Result<Loaded> {
+    let cases: BTreeMap<String, C> = parse(text)?;
+    let cases = cases.into_iter().map(|(id, case)| {
+        let fork = fork(&case).to_owned();
+        Case::new(id, fork, move |worker| run(&case, worker))
+    });
+    Ok(cases.collect::<Vec<_>>().into())
 }
 
 type Loader = fn(&FixtureFile, &str) -> anyhow::Result<Loaded>;

@@ -70,8 +70,10 @@ fn highest_limit(
 fn affordable_gas(balance: U256, request: &CallRequest) -> RpcResult<u64> {
     let blob_gas = GAS_PER_BLOB.saturating_mul(request.blob_hashes.len() as u64);
     let blob_cost = U256::from(request.max_fee_per_blob_gas).saturating_mul(U256::from(blob_gas));
+    // As with geth, the whole balance leaves nothing for gas.
     let available = balance
         .checked_sub(request.value)
+        .filter(|left| !left.is_zero())
         .ok_or_else(|| RpcError::server("insufficient funds for transfer"))?
         .checked_sub(blob_cost)
         .ok_or_else(|| RpcError::server("insufficient funds for gas * price + value"))?;

@@ -128,7 +128,7 @@ impl LogFilter {
     }
 
     /// False if no log under this bloom can be wanted.
-    fn may_match(&self, bloom: &Bloom) -> bool {
+    pub(super) fn may_match(&self, bloom: &Bloom) -> bool {
         let contains = |bytes: &[u8]| bloom.contains_input(BloomInput::Raw(bytes));
         let any_address = self.addresses.iter().any(|address| contains(address.as_slice()));
         if !self.addresses.is_empty() && !any_address {

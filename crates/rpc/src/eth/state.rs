@@ -45,12 +45,11 @@ pub(super) fn code(shared: &Shared, args: Args<'_>) -> RpcResult<Bytes> {
 /// Nonce; for `pending` that after the account's executable transactions in the pool.
 pub(super) fn transaction_count(shared: &Shared, args: Args<'_>) -> RpcResult<Quantity> {
     let (address, block) = address_and_block(args)?;
-    if block.is_pending()
-        && let Some(nonce) = shared.context.pool.next_nonce(&address)
-    {
-        return Ok(Quantity(nonce));
-    }
-    Ok(Quantity(account(shared, &address, block)?.nonce))
+    let pooled = match block.is_pending() {
+        true => shared.context.pool.next_nonce(&address).unwrap_or_default(),
+        false => 0,
+    };
+    Ok(Quantity(account(shared, &address, block)?.nonce.max(pooled)))
 }
 
 /// `(address, slot, block?)`: 32 bytes.

@@ -5,7 +5,10 @@ use std::{future::ready, sync::Arc};
 use banyan_chain::CanonicalChange;
 use banyan_primitives::{Receipt, RecoveredBlock};
 use banyan_txpool::PooledTransaction;
-use jsonrpsee::{Extensions, PendingSubscriptionSink, RpcModule, types::Params};
+use jsonrpsee::{
+    Extensions, PendingSubscriptionSink, RpcModule,
+    types::{Params, error::METHOD_NOT_FOUND_CODE},
+};
 use serde::Serialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
@@ -44,7 +47,7 @@ impl Kind {
             }
             _ => {
                 let message = format!("no {name:?} subscription in eth namespace");
-                return Err(RpcError::params(message));
+                return Err(RpcError::new(METHOD_NOT_FOUND_CODE, message));
             }
         };
         args.end()?;
@@ -126,6 +129,9 @@ fn new_heads(change: &CanonicalChange) -> Vec<RpcHeader> {
 
 fn new_logs(change: &CanonicalChange, filter: &LogFilter) -> Vec<RpcLog> {
     let wanted = |block: &RecoveredBlock, receipts: &[Receipt]| {
+        if !filter.may_match(&block.header.logs_bloom) {
+            return Vec::new();
+        }
         let mut logs = block_logs(block, receipts);
         logs.retain(|log| filter.matches(log));
         logs

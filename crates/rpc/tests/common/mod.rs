@@ -83,6 +83,7 @@ impl Node {
             head: view.head().clone(),
             reverted: Vec::new(),
             included: Vec::new(),
+            changed: None,
         };
         self.pool.on_canonical(&update, view.state().unwrap());
     }

@@ -41,7 +41,12 @@ impl Fixture {
         let sender = address(&key(sender));
         self.accounts.set(sender, nonce, ETHER);
         let included = hashes.iter().map(|hash| (sender, *hash)).collect();
-        CanonicalUpdate { head: head(2, 2, BASE_FEE), reverted: vec![], included }
+        CanonicalUpdate {
+            head: head(2, 2, BASE_FEE),
+            reverted: vec![],
+            included,
+            changed: Some(vec![]),
+        }
     }
 
     fn best(&self) -> Vec<B256> {
@@ -154,6 +159,7 @@ fn a_reorg_brings_transactions_back_but_neither_deposits_nor_included_ones() {
         head: head(1, 2, BASE_FEE),
         reverted,
         included: vec![(sender, *txs[0].hash()), (Address::ZERO, *deposit.hash())],
+        changed: Some(vec![]),
     };
     fixture.pool.on_canonical(&update, &fixture.accounts);
     assert_eq!(fixture.best(), [*txs[1].hash(), *txs[2].hash()]);
@@ -464,7 +470,12 @@ fn a_new_head_weighs_pooled_transactions_at_its_own_l1_fee() {
     let counts = || (pool.status().pending, pool.status().queued);
     assert_eq!(counts(), (2, 0));
 
-    let update = CanonicalUpdate { head: genesis, reverted: vec![], included: vec![] };
+    let update = CanonicalUpdate {
+        head: genesis,
+        reverted: vec![],
+        included: vec![],
+        changed: Some(vec![]),
+    };
     let at_base_fee = |gwei| {
         state.base_fee.store(gwei, Ordering::Relaxed);
         pool.on_canonical(&update, &state);
@@ -517,4 +528,24 @@ fn an_op_chain_takes_no_blobs() {
     let error = pool.add(tx, Some(sidecar), Accounts::default()).unwrap_err();
     let words = "transaction type not supported: tx type 3 not supported by this pool";
     assert_eq!(error.to_string(), words);
+}
+
+#[test]
+fn an_account_that_others_emptied_or_moved_on_has_nothing_pending() {
+    let fixture = fixture();
+    let hashes = [1, 2, 3].map(|sender| fixture.add(sender, 0, 1));
+    let [emptied, moved, spared] = [1, 2, 3].map(|sender| address(&key(sender)));
+    fixture.accounts.set(emptied, 0, 0);
+    fixture.accounts.set(moved, 1, ETHER);
+    let on_head = |changed| {
+        let head = head(2, 2, BASE_FEE);
+        let update = CanonicalUpdate { head, reverted: vec![], included: vec![], changed };
+        fixture.pool.on_canonical(&update, &fixture.accounts);
+    };
+    on_head(Some(vec![spared]));
+    assert_eq!(fixture.best().len(), 3, "nobody has said that they changed");
+    on_head(Some(vec![emptied]));
+    assert_eq!(fixture.best().len(), 2);
+    on_head(None);
+    assert_eq!(fixture.best(), [hashes[2]]);
 }

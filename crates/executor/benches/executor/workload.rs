@@ -1,0 +1,157 @@
+//! Blocks of one kind of transaction each, on an Ethereum chain (Prague).
+
+use alloy_consensus::{SignableTransaction, TxEip1559};
+use banyan_chainspec::ChainSpec;
+use banyan_executor::{BlockContext, MemoryState};
+use banyan_primitives::{
+    Address, B256, Bytes, Signature, Transaction, TxKind, U256, address, alloy_primitives::hex,
+    keccak256,
+};
+use revm::database::{CacheDB, EmptyDB};
+
+use crate::lean;
+
+const TOKEN: Address = address!("0x00000000000000000000000000000000000e2c20");
+const CHAIN_ID: u64 = 7;
+const TRANSFER_GAS: u64 = 21_000;
+/// More than a token transfer takes between accounts that hold some.
+const TOKEN_GAS: u64 = 40_000;
+
+/// `transfer(address,uint256)` of a token with its balances in mapping 0: checks the sender's
+/// balance, moves the amount, emits `Transfer`, returns true. Any selector will do.
+const TOKEN_CODE: &[u8] = &hex!(
+    "335f5260405f2080546024358082 10605a57809103909155" // from: balance >= amount, less it
+    "6004355f5260405f20805482019055"                     // to: more by it
+    "5f52600435337fddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef60205fa3"
+    "60015f5260205ff35b5f5ffd"
+);
+
+/// A block and the state below it, in the form of each contender.
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) spec: ChainSpec,
+    pub(crate) context: BlockContext,
+    pub(crate) state: MemoryState,
+    pub(crate) lean: CacheDB<EmptyDB>,
+    /// With their senders.
+    pub(crate) transactions: Vec<(Transaction, Address)>,
+}
+
+/// Sender and receiver of transaction number `n`.
+type Pair = fn(u64) -> (u64, u64);
+
+impl Workload {
+    /// All of them, each filling `gas_limit`.
+    pub(crate) fn all(gas_limit: u64) -> impl Iterator<Item = Self> {
+        let transfers: [(&'static str, Pair); 5] = [
+            ("transfers, self", |n| (n, n)),
+            ("transfers, distinct", |n| (2 * n, 2 * n + 1)),
+            ("transfers, one receiver", |n| (n + 1, 0)),
+            ("transfers, one sender", |n| (0, n + 1)),
+            ("transfers, chain", |n| (n, n + 1)),
+        ];
+        let tokens: [(&'static str, Pair); 2] = [
+            ("erc20, independent", |n| (2 * n, 2 * n + 1)),
+            ("erc20, one receiver", |n| (n + 1, 0)),
+        ];
+        let transfers = transfers.into_iter().map(move |(name, pair)| {
+            let count = gas_limit / TRANSFER_GAS;
+            Self::new(name, gas_limit, count, pair, |to| (to, U256::ONE, Bytes::new()))
+        });
+        let tokens = tokens.into_iter().map(move |(name, pair)| {
+            let count = gas_limit / TOKEN_GAS;
+            Self::new(name, gas_limit, count, pair, |to| (TOKEN, U256::ZERO, token_call(to)))
+        });
+        transfers.chain(tokens)
+    }
+
+    fn new(
+        name: &'static str,
+        gas_limit: u64,
+        count: u64,
+        pair: Pair,
+        call: fn(Address) -> (Address, U256, Bytes),
+    ) -> Self {
+        let mut nonces = std::collections::HashMap::<u64, u64>::new();
+        let transactions: Vec<(Transaction, Address)> = (0..count)
+            .map(|n| {
+                let (from, to) = pair(n);
+                let nonce = nonces.entry(from).or_default();
+                let (to, value, input) = call(account(to));
+                let tx = transaction(*nonce, to, value, input);
+                *nonce += 1;
+                (tx, account(from))
+            })
+            .collect();
+        let state = state(2 * count + 2);
+        let lean = lean::database(&state);
+        let context = BlockContext {
+            number: 1,
+            timestamp: 1,
+            beneficiary: address!("0x00000000000000000000000000000000000000be"),
+            gas_limit,
+            base_fee: Some(7),
+            prev_randao: B256::repeat_byte(1),
+            excess_blob_gas: Some(0),
+            ..Default::default()
+        };
+        Self { name, spec: spec(), context, state, lean, transactions }
+    }
+}
+
+fn spec() -> ChainSpec {
+    let blocks = ["homestead", "eip150", "eip155", "eip158", "byzantium", "constantinople"];
+    let later = ["petersburg", "istanbul", "berlin", "london", "mergeNetsplit"];
+    let blocks: String =
+        blocks.iter().chain(&later).map(|fork| format!(r#""{fork}Block":0,"#)).collect();
+    let genesis = format!(
+        r#"{{"config":{{"chainId":{CHAIN_ID},{blocks}"terminalTotalDifficulty":0,
+        "shanghaiTime":0,"cancunTime":0,"pragueTime":0,"blobSchedule":{{
+        "cancun":{{"target":3,"max":6,"baseFeeUpdateFraction":3338477}},
+        "prague":{{"target":6,"max":9,"baseFeeUpdateFraction":5007716}}}}}},
+        "gasLimit":"0x1c9c380","difficulty":"0x0","timestamp":"0x0","baseFeePerGas":"0x7",
+        "alloc":{{}}}}"#
+    );
+    ChainSpec::from_genesis_json(&genesis).unwrap()
+}
+
+fn account(number: u64) -> Address {
+    let mut bytes = [0x11; 20];
+    bytes[12..].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    Address::from(bytes)
+}
+
+/// `accounts` funded ones, all of which hold the token.
+fn state(accounts: u64) -> MemoryState {
+    let mut state = MemoryState::default();
+    let rich = U256::from(10).pow(U256::from(20));
+    let mut balances = Vec::new();
+    for number in 0..accounts {
+        state.insert(account(number), 0, rich, Bytes::new(), []);
+        let slot = keccak256([account(number).into_word(), B256::ZERO].concat());
+        balances.push((slot.into(), U256::from(1_000_000)));
+    }
+    state.insert(TOKEN, 1, U256::ZERO, Bytes::from_static(TOKEN_CODE), balances);
+    state
+}
+
+fn token_call(to: Address) -> Bytes {
+    let amount = U256::ONE.to_be_bytes::<32>();
+    [&hex!("a9059cbb")[..], to.into_word().as_slice(), &amount].concat().into()
+}
+
+/// Typed but not signed: the executor is told the sender.
+fn transaction(nonce: u64, to: Address, value: U256, input: Bytes) -> Transaction {
+    let tx = TxEip1559 {
+        chain_id: CHAIN_ID,
+        nonce,
+        gas_limit: if input.is_empty() { TRANSFER_GAS } else { TOKEN_GAS },
+        max_fee_per_gas: 10,
+        max_priority_fee_per_gas: 1,
+        to: TxKind::Call(to),
+        value,
+        input,
+        ..Default::default()
+    };
+    Transaction::Eip1559(tx.into_signed(Signature::test_signature()))
+}
