@@ -83,7 +83,12 @@ fn main() -> anyhow::Result<ExitCode> {
 /// The files that the client is started with.
 fn prepare(arguments: &Arguments, rules: Rules) -> anyhow::Result<(Launcher, Wallet)> {
     let folder = &arguments.dir;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent)
+            .with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    // Never one that is there: the data in it is removed when a client has to start from nothing.
+    std::fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let folder = folder.canonicalize()?;
     let secret = keccak256(format!("torture secret {}", arguments.seed)).0;
     std::fs::write(folder.join("jwt.hex"), hex::encode(secret))?;

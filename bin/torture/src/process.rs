@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::{Read, Seek, SeekFrom},
     net::TcpListener,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
@@ -74,6 +75,20 @@ impl Launcher {
         })
     }
 
+    /// Bytes that the client has logged so far.
+    pub(crate) fn log_length(&self) -> u64 {
+        self.folder.join("client.log").metadata().map_or(0, |log| log.len())
+    }
+
+    /// What it has logged since then.
+    pub(crate) fn log_since(&self, length: u64) -> anyhow::Result<String> {
+        let mut log = File::open(self.folder.join("client.log"))?;
+        log.seek(SeekFrom::Start(length))?;
+        let mut bytes = Vec::new();
+        log.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Where the client keeps its data.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.join("data")
@@ -136,8 +151,10 @@ impl Client {
         let group = self.child.id();
         self.killer = Some(thread::spawn(move || {
             thread::sleep(delay);
+            // Before, so that what is sent to a dead client does not count as cut off.
+            let struck = Instant::now();
             kill(group);
-            Instant::now()
+            struck
         }));
     }
 

@@ -47,7 +47,10 @@ impl Torture {
         seed: u64,
     ) -> anyhow::Result<(Self, Client)> {
         launcher.init()?;
-        let client = start(&launcher)?.context("the client does not start at all")?;
+        let mut client = launcher.spawn()?;
+        if !client.answers(launcher.patience)? {
+            bail!("the client does not start at all: see client.log");
+        }
         let block = client.http.call("eth_getBlockByNumber", &json!(["0x0", false]))?;
         let world = World::new(rules, wallet, genesis_block(&block)?);
         Ok((Self { launcher, world, seed, tally: Tally::default() }, client))
@@ -65,7 +68,7 @@ impl Torture {
             self.kill_in_start(&mut dice)?;
         }
         let started = Instant::now();
-        let Some(client) = start(&self.launcher)? else {
+        let Some(client) = self.start()? else {
             self.tally.complain(round, "the client does not start".to_owned());
             return self.start_over();
         };
@@ -145,7 +148,31 @@ impl Torture {
         let mut client = self.launcher.spawn()?;
         client.kill_after(Duration::from_millis(dice.random_range(0..KILL_START_WITHIN_MS)));
         self.tally.kills_in_start += 1;
-        client.bury().map(drop)
+        if client.bury()?.is_none() {
+            self.tally.crashes += 1;
+            self.tally.complain(self.tally.rounds, "the client ended by itself".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Starts the client and waits until it answers; `None` if it does not. A start that fails is
+    /// counted, unless another program has taken a port.
+    fn start(&mut self) -> anyhow::Result<Option<Client>> {
+        for _ in 0..STARTS {
+            let before = self.launcher.log_length();
+            let mut client = self.launcher.spawn()?;
+            if client.answers(self.launcher.patience)? {
+                return Ok(Some(client));
+            }
+            client.bury()?;
+            let said = self.launcher.log_since(before)?;
+            if !said.to_lowercase().contains("in use") {
+                self.tally.failed_starts += 1;
+                let last = said.lines().last().unwrap_or_default();
+                self.tally.complain(self.tally.rounds, format!("a start failed: {last}"));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts a client that lost blocks where it was: by forkchoiceUpdated alone if it can, else by
@@ -176,7 +203,7 @@ impl Torture {
         self.tally.manual_repairs += 1;
         let target = self.world.acked;
         self.launcher.init()?;
-        let client = start(&self.launcher)?.context("the client does not even start anew")?;
+        let client = self.start()?.context("the client does not even start anew")?;
         let mut driver = self.driver(&client, &ChaCha8Rng::seed_from_u64(self.seed));
         driver.resend(0, target).context("a new database does not take the blocks")?;
         Ok(client)
@@ -201,18 +228,6 @@ impl Driver<'_> {
         }
         self.forkchoice(target, None).map(drop)
     }
-}
-
-/// Starts the client and waits until it answers; `None` if it does not.
-fn start(launcher: &Launcher) -> anyhow::Result<Option<Client>> {
-    for _ in 0..STARTS {
-        let mut client = launcher.spawn()?;
-        if client.answers(launcher.patience)? {
-            return Ok(Some(client));
-        }
-        client.bury()?;
-    }
-    Ok(None)
 }
 
 fn genesis_block(block: &Value) -> anyhow::Result<Block> {

@@ -34,6 +34,8 @@ pub(crate) struct Tally {
     pub(crate) unreadable: u64,
     /// Requests that a living client refused.
     pub(crate) refused: u64,
+    /// Starts that failed, although a later one may have worked.
+    pub(crate) failed_starts: u64,
     /// Ends of the process that nobody asked for, and requests without an answer.
     pub(crate) crashes: u64,
     /// Blocks of the acknowledged chain at the end.
@@ -81,6 +83,7 @@ impl Tally {
             + self.labels_wrong
             + self.unreadable
             + self.refused
+            + self.failed_starts
             + self.crashes
             == 0
     }
@@ -109,6 +112,7 @@ impl Tally {
             ("label errors", self.labels_wrong.to_string()),
             ("unreadable blocks and values", self.unreadable.to_string()),
             ("requests refused", self.refused.to_string()),
+            ("starts that failed", self.failed_starts.to_string()),
             ("crashes and hangs", self.crashes.to_string()),
             (
                 "restart to answering, ms",

@@ -20,6 +20,8 @@ use crate::{
 
 /// Quick reads under way at once on one group of ports; more wait.
 const MAX_LIGHT_READS: usize = 64;
+/// Reads that may wait on one group of ports; more are refused.
+const MAX_WAITING: usize = 4096;
 /// Announcements of pool transactions kept for a slow subscriber.
 const TRANSACTION_BACKLOG: usize = 4096;
 
@@ -47,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) suggested_tip: Arc<TipCache>,
     light: Arc<Semaphore>,
     heavy: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 /// Remembers the suggested tip as long as the head stays.
@@ -78,6 +81,7 @@ impl Shared {
         Self {
             light: Arc::new(Semaphore::new(MAX_LIGHT_READS)),
             heavy: Arc::new(Semaphore::new(context.config.max_heavy_reads.max(1))),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             context,
             forkchoice_order: Arc::default(),
             filters: Arc::default(),
@@ -91,6 +95,7 @@ impl Shared {
         Self {
             light: Arc::new(Semaphore::new(MAX_LIGHT_READS)),
             heavy: Arc::new(Semaphore::new(self.context.config.max_heavy_reads.max(1))),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             ..self.clone()
         }
     }
@@ -138,7 +143,11 @@ impl Shared {
             Weight::Light => &self.light,
             Weight::Heavy => &self.heavy,
         };
+        // Those that wait are held in memory, with their parameters.
+        let waiting = self.waiting.clone().try_acquire_owned();
+        let waiting = waiting.map_err(|_| RpcError::server("too many calls under way"))?;
         let permit = gate.clone().acquire_owned().await.map_err(RpcError::internal)?;
+        drop(waiting);
         let shared = self.clone();
         let caller = Caller::default();
         let abandoned = caller.0.clone();
