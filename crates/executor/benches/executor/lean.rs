@@ -16,7 +16,7 @@ use crate::workload::Workload;
 /// Executes the block; gives the gas used.
 pub(crate) fn run(workload: &Workload) -> u64 {
     let block = &workload.context;
-    let mut cfg = CfgEnv::new_with_spec(SpecId::PRAGUE);
+    let mut cfg = CfgEnv::new_with_spec(SpecId::CANCUN);
     cfg.chain_id = workload.spec.chain_id;
     let mut evm = Context::mainnet()
         .with_db(CacheDB::new(&workload.lean))

@@ -1,4 +1,5 @@
-//! Blocks of one kind of transaction each, on an Ethereum chain (Prague).
+//! Blocks of one kind of transaction each, on an Ethereum chain (Cancun: without the
+//! requests of later forks, whose contracts would have to be there).
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use banyan_chainspec::ChainSpec;
@@ -106,9 +107,8 @@ fn spec() -> ChainSpec {
         blocks.iter().chain(&later).map(|fork| format!(r#""{fork}Block":0,"#)).collect();
     let genesis = format!(
         r#"{{"config":{{"chainId":{CHAIN_ID},{blocks}"terminalTotalDifficulty":0,
-        "shanghaiTime":0,"cancunTime":0,"pragueTime":0,"blobSchedule":{{
-        "cancun":{{"target":3,"max":6,"baseFeeUpdateFraction":3338477}},
-        "prague":{{"target":6,"max":9,"baseFeeUpdateFraction":5007716}}}}}},
+        "shanghaiTime":0,"cancunTime":0,"blobSchedule":{{
+        "cancun":{{"target":3,"max":6,"baseFeeUpdateFraction":3338477}}}}}},
         "gasLimit":"0x1c9c380","difficulty":"0x0","timestamp":"0x0","baseFeePerGas":"0x7",
         "alloc":{{}}}}"#
     );
