@@ -85,6 +85,12 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         self.machine.state_mut().reserve(3 * transactions);
     }
 
+    /// Names transactions that will probably be executed next, in this order, so that workers can
+    /// run ahead. They need not be: any may be left out, others may come between.
+    pub fn offer(&mut self, candidates: Vec<(Transaction, Address)>) {
+        self.receipts.reserve(candidates.len());
+    }
+
     /// System calls and irregular state changes that come before the transactions (EIP-2935, 4788,
     /// the DAO fork, Canyon's create2 deployer).
     pub fn begin(&mut self) -> Result<(), ExecutionError> {

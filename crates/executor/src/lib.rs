@@ -12,6 +12,7 @@ mod dao;
 mod deposit_log;
 mod error;
 mod evm;
+mod executor;
 mod l1_cost;
 mod memory;
 mod op_precompiles;
@@ -32,6 +33,7 @@ pub use call::{
 };
 pub use context::BlockContext;
 pub use error::{ExecutionError, TxError};
+pub use executor::{Execution, ExecutionStats, Executor, ExecutorConfig, ProgramMode};
 pub use l1_cost::{L1FeeReceipt, L1Fees, estimated_da_size, l1_cost, l1_fee_receipts};
 pub use memory::MemoryState;
 pub use precompiles::precompiles;
