@@ -9,7 +9,8 @@ use op_revm::{
 };
 use revm::{
     Context, Journal, MainBuilder, MainnetEvm,
-    context::{BlockEnv, CfgEnv, TxEnv},
+    bytecode::opcode::JUMPDEST,
+    context::{BlockEnv, CfgEnv, ContextError, TxEnv},
     context_interface::{
         JournalTr,
         block::BlobExcessGasAndPrice,
@@ -18,13 +19,14 @@ use revm::{
     handler::{
         EthFrame, EvmTr, Handler, MainnetHandler, SystemCallTx, instructions::EthInstructions,
     },
-    interpreter::{Gas, interpreter::EthInterpreter},
+    interpreter::{Gas, Instruction, InstructionContext, interpreter::EthInterpreter},
     primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, hardfork::SpecId},
     state::EvmState,
 };
 
 use crate::{
     BlockContext, TxError,
+    ahead::Snapshot,
     collision::Eip7610,
     fees::FeeAmounts,
     l1_cost::Envelope,
@@ -65,6 +67,7 @@ type OptimismHandler<'a, S> =
     OpHandler<OptimismEvm<'a, S>, EVMError<DbError, OpTransactionError>, Frame>;
 
 /// How a transaction or a system call ended.
+#[derive(Clone, Debug)]
 pub(crate) struct Executed {
     pub(crate) success: bool,
     pub(crate) gas_used: u64,
@@ -162,6 +165,34 @@ impl<'a, S: StateSource> Machine<'a, S> {
         Ok(executed)
     }
 
+    /// Executes a transaction; gives all that it read and wrote. The state is as before.
+    pub(crate) fn attempt(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        envelope: Option<&Envelope>,
+        fees: Fees,
+    ) -> Result<(Executed, EvmState), TxError> {
+        let result = self.run(tx, sender, envelope, fees);
+        let changes = self.take_changes();
+        Ok((result?, changes))
+    }
+
+    /// The L1 attributes that hold for the rest of the block; `None` on Ethereum.
+    pub(crate) fn l1_info(&mut self) -> Result<Option<L1BlockInfo>, SourceError> {
+        match self {
+            Self::Eth(_) => Ok(None),
+            Self::Op(evm) => fetch_l1_info(evm).map(|info| Some(info.clone())),
+        }
+    }
+
+    /// Sets what [`Self::l1_info`] gave elsewhere.
+    pub(crate) fn set_l1_info(&mut self, info: &L1BlockInfo) {
+        if let Self::Op(evm) = self {
+            evm.ctx().chain = info.clone();
+        }
+    }
+
     /// Executes a transaction on the state, whose changes stay in the journal.
     fn run(
         &mut self,
@@ -246,7 +277,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
     }
 
     /// All that the last transaction read and wrote. The journal is empty afterwards.
-    fn take_changes(&mut self) -> EvmState {
+    pub(crate) fn take_changes(&mut self) -> EvmState {
         match self {
             Self::Eth(evm) => evm.ctx().journaled_state.finalize(),
             Self::Op(evm) => evm.ctx().journaled_state.finalize(),
@@ -254,7 +285,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
     }
 
     /// Gives the journal an empty table to use again, unless it is too large to be worth it.
-    fn give_table(&mut self, table: EvmState) {
+    pub(crate) fn give_table(&mut self, table: EvmState) {
         if table.capacity() > LARGE_TABLE {
             return;
         }
@@ -262,6 +293,42 @@ impl<'a, S: StateSource> Machine<'a, S> {
             Self::Eth(evm) => evm.ctx().journaled_state.inner.state = table,
             Self::Op(evm) => evm.ctx().journaled_state.inner.state = table,
         }
+    }
+}
+
+impl<S: StateSource> Machine<'_, Snapshot<'_, S>> {
+    /// Makes jump destinations look whether the result is still of use: every loop passes one.
+    pub(crate) fn stop_when_overtaken(&mut self) {
+        match self {
+            Self::Eth(evm) => {
+                let instruction = Instruction::new(eth_jumpdest::<S>, 1);
+                evm.evm.instruction.insert_instruction(JUMPDEST, instruction);
+            }
+            Self::Op(evm) => {
+                let instruction = Instruction::new(op_jumpdest::<S>, 1);
+                evm.evm.0.instruction.insert_instruction(JUMPDEST, instruction);
+            }
+        }
+    }
+}
+
+const OVERTAKEN: &str = "overtaken by the committer";
+
+fn eth_jumpdest<S: StateSource>(
+    step: InstructionContext<'_, EthContext<Snapshot<'_, S>>, EthInterpreter>,
+) {
+    if step.host.journaled_state.database.source().is_overtaken() {
+        step.host.error = Err(ContextError::Custom(OVERTAKEN.into()));
+        step.interpreter.halt_fatal();
+    }
+}
+
+fn op_jumpdest<S: StateSource>(
+    step: InstructionContext<'_, OpContext<Snapshot<'_, S>>, EthInterpreter>,
+) {
+    if step.host.journaled_state.database.source().is_overtaken() {
+        step.host.error = Err(ContextError::Custom(OVERTAKEN.into()));
+        step.interpreter.halt_fatal();
     }
 }
 

@@ -50,6 +50,10 @@ impl FeeCounters {
         self.counters[index].recipient
     }
 
+    pub(crate) fn is_recipient(&self, address: &Address) -> bool {
+        self.counters.iter().any(|counter| counter.recipient == *address)
+    }
+
     /// Adds one transaction's fees.
     pub(crate) fn credit(&mut self, fees: &FeeAmounts) {
         for (counter, wei) in self.counters.iter_mut().zip(fees.0) {
