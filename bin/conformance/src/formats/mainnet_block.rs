@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 use banyan_chainspec::{ChainSpec, Fork};
-use banyan_executor::{BlockOutput, MemoryState, execute_block};
+use banyan_executor::{BlockOutput, MemoryState};
 use banyan_primitives::{
     Address, B256, BlockBody, Bytes, Header, RecoveredBlock, Sealable, SealedBlock, Transaction,
     U256, Withdrawals, roots, signer,
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Loaded, parse, stem};
-use crate::{Case, collect::FixtureFile, number::Number, op_chain::op_spec_at};
+use crate::{Case, Worker, collect::FixtureFile, number::Number, op_chain::op_spec_at};
 
 /// Block numbers of Ethereum mainnet's forks, then the times of later ones.
 const MAINNET: &[(&str, u64)] = &[
@@ -74,13 +74,13 @@ struct PreAccount {
 pub(crate) fn load(file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
     let case: BlockCase = parse(text)?;
     let stem = stem(file);
-    Ok(vec![Case::new(stem, case.fork.clone(), move |_| run(&case))].into())
+    Ok(vec![Case::new(stem, case.fork.clone(), move |worker| run(&case, worker))].into())
 }
 
-fn run(case: &BlockCase) -> anyhow::Result<()> {
+fn run(case: &BlockCase, worker: &Worker) -> anyhow::Result<()> {
     let spec = if case.fork.starts_with("op-") { op_chain(case)? } else { mainnet()? };
     let block = block(case)?;
-    let output = execute_block(&spec, &block, state(case))?;
+    let output = worker.executor().execute_block(&spec, &block, &state(case))?.output;
     compare(&spec, &block.header, &output)
         .with_context(|| format!("{} block {}", case.chain, case.number))
 }
