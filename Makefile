@@ -66,7 +66,7 @@ bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
 	$(CARGO) run --release --locked -p banyan -- bench ingest $(ARGS)
 
 bench-executor: toolchain ## our executor against a plain revm loop; rows in target/bench/executor.json
-	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" \
+	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_FIXTURES="$(abspath $(FIXTURES))" \
 		$(CARGO) bench --workspace --locked --bench executor
 
 torture: toolchain ## kill -9 at random moments: counts lost heads (ROUNDS=500 SEED=1)

@@ -1,7 +1,7 @@
 //! Contenders, and their times on one workload.
 
 use std::{
-    thread,
+    iter, thread,
     time::{Duration, Instant},
 };
 
@@ -48,6 +48,10 @@ pub(crate) struct Figure {
     pub(crate) style: Option<Style>,
     /// Of the last run.
     pub(crate) stats: ExecutionStats,
+    /// Processor time as a multiple of lean's.
+    pub(crate) cpu_vs_lean: f64,
+    /// Time as a multiple of lean's.
+    pub(crate) wall_vs_lean: f64,
 }
 
 /// A workload's figures: lean, sequential, parallel with ever more threads.
@@ -106,6 +110,8 @@ impl Contender {
             wall_ms: median(runs.iter().map(|run| run.wall).collect()),
             style,
             stats: runs.last().map(|run| run.stats).unwrap_or_default(),
+            cpu_vs_lean: 1.0,
+            wall_vs_lean: 1.0,
         }
     }
 }
@@ -127,12 +133,16 @@ pub(crate) fn measure(workload: &Workload, rounds: usize, threads: &[usize]) -> 
         }
     }
     let figures = contenders.iter().zip(&runs).map(|(contender, runs)| contender.figure(runs));
-    let (mut lean, ours): (Vec<_>, Vec<_>) = figures.partition(|figure| figure.style.is_some());
-    lean.sort_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms));
-    lean.truncate(1);
-    lean.extend(ours);
+    let (lean, ours): (Vec<_>, Vec<_>) = figures.partition(|figure| figure.style.is_some());
+    let lean = lean.into_iter().min_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms)).unwrap();
+    let ours = ours.into_iter().map(|figure| Figure {
+        cpu_vs_lean: figure.cpu_ms / lean.cpu_ms,
+        wall_vs_lean: figure.wall_ms / lean.wall_ms,
+        ..figure
+    });
+    let figures = iter::once(lean.clone()).chain(ours).collect();
     let txs = workload.block.senders.len();
-    Measured { workload: workload.name.clone(), txs, gas, figures: lean }
+    Measured { workload: workload.name.clone(), txs, gas, figures }
 }
 
 fn contenders(workload: &Workload, threads: &[usize]) -> Vec<Contender> {
