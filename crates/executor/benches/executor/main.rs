@@ -26,7 +26,7 @@ mod report;
 mod verdict;
 mod workload;
 
-use std::{env, fs, path::PathBuf, str::FromStr, thread};
+use std::{env, fs, path::PathBuf, process::ExitCode, str::FromStr, thread};
 
 use self::workload::{Fixtures, OP};
 
@@ -71,7 +71,7 @@ const ROUNDS_OF_LONG: usize = 5;
 /// Gas of a real block that takes long.
 const LONG: u64 = 500_000_000;
 
-fn main() {
+fn main() -> ExitCode {
     let settings = Settings::from_env();
     let fixtures = Fixtures::load(&settings.fixtures);
     if let Err(error) = &fixtures {
@@ -79,7 +79,7 @@ fn main() {
             "left out for lack of fixtures: ERC-20, AMM, conflict sweep, real blocks ({error})"
         );
     }
-    let mut all = Vec::new();
+    let (mut all, mut wrong) = (Vec::new(), 0);
     println!("{}", report::head(&settings.threads));
     for plan in workload::all(settings.gas, fixtures.ok()) {
         if !plan.name.contains(&settings.filter) {
@@ -88,9 +88,16 @@ fn main() {
         let workload = (plan.make)();
         let long = workload.name.starts_with(OP) && workload.block.header.gas_used > LONG;
         let most = if long { ROUNDS_OF_LONG } else { usize::MAX };
-        let measured = measure::measure(&workload, settings.rounds.min(most), &settings.threads);
-        println!("{}", report::line(&measured));
-        all.push(measured);
+        match measure::measure(&workload, settings.rounds.min(most), &settings.threads) {
+            Ok(measured) => {
+                println!("{}", report::line(&measured));
+                all.push(measured);
+            }
+            Err(error) => {
+                println!("{:<38} WRONG: {error}", workload.name);
+                wrong += 1;
+            }
+        }
     }
     let mainnet = report::mainnet(&all);
     for row in &mainnet {
@@ -105,4 +112,9 @@ fn main() {
             fs::write(folder.join("conflict.svg"), svg).unwrap();
         }
     }
+    if wrong > 0 {
+        println!("{wrong} workloads with a wrong result: neither measured nor in the verdicts");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

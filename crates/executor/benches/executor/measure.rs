@@ -1,7 +1,7 @@
 //! Contenders, and their times on one workload.
 
 use std::{
-    iter, thread,
+    fmt, iter, thread,
     time::{Duration, Instant},
 };
 
@@ -77,6 +77,15 @@ impl Measured {
     }
 }
 
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lean(style) => write!(f, "lean ({style:?})"),
+            Self::Ours(executor) => write!(f, "{} workers", executor.config().workers),
+        }
+    }
+}
+
 impl Contender {
     fn run(&self, workload: &Workload) -> Result<Run, String> {
         match self {
@@ -116,18 +125,25 @@ impl Contender {
     }
 }
 
-/// All contenders on one workload, in turns: each round begins with another one.
-pub(crate) fn measure(workload: &Workload, rounds: usize, threads: &[usize]) -> Measured {
-    let contenders = contenders(workload, threads);
-    agree(workload, &contenders);
+/// All contenders on one workload, in turns: each round begins with another one. An error if they do
+/// not agree on what the block does.
+pub(crate) fn measure(
+    workload: &Workload,
+    rounds: usize,
+    threads: &[usize],
+) -> Result<Measured, String> {
+    let contenders = contenders(workload, threads)?;
+    agree(workload, &contenders)?;
     let gas = workload.block.header.gas_used;
     let mut runs: Vec<Vec<Run>> = contenders.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds.max(1) {
         for turn in 0..contenders.len() {
             let index = (round + turn) % contenders.len();
             thread::sleep(PAUSE);
-            let mut run = contenders[index].run(workload).unwrap();
-            assert_eq!(run.gas, gas, "{}: gas changed between runs", workload.name);
+            let mut run = contenders[index].run(workload)?;
+            if run.gas != gas {
+                return Err(format!("{}: gas {} in round {round}", contenders[index], run.gas));
+            }
             run.output = None;
             runs[index].push(run);
         }
@@ -142,44 +158,64 @@ pub(crate) fn measure(workload: &Workload, rounds: usize, threads: &[usize]) -> 
     });
     let figures = iter::once(lean.clone()).chain(ours).collect();
     let txs = workload.block.senders.len();
-    Measured { workload: workload.name.clone(), txs, gas, figures }
+    Ok(Measured { workload: workload.name.clone(), txs, gas, figures })
 }
 
-fn contenders(workload: &Workload, threads: &[usize]) -> Vec<Contender> {
+fn contenders(workload: &Workload, threads: &[usize]) -> Result<Vec<Contender>, String> {
     let ours = |config: ExecutorConfig| Contender::Ours(Box::new(Executor::new(config)));
     let parallel = |&workers: &usize| {
         ours(ExecutorConfig { workers, programs: ProgramMode::On, perturb: None })
     };
-    // Old rules (accounts that stay although empty) are beyond the journal's way.
-    let works = |style: &Style| {
-        lean::run(workload, *style)
-            .is_ok_and(|output| output.gas_used == workload.block.header.gas_used)
-    };
+    let gas = workload.block.header.gas_used;
+    let works =
+        |style: &Style| lean::run(workload, *style).is_ok_and(|output| output.gas_used == gas);
     let lean = [Style::Commit, Style::Journal].into_iter().filter(works).map(Contender::Lean);
     let mut all: Vec<_> = lean.collect();
-    assert!(!all.is_empty(), "{}: plain revm gives other gas than expected", workload.name);
+    if all.is_empty() {
+        return Err(format!("plain revm does not use {gas} gas"));
+    }
     all.push(ours(ExecutorConfig::SEQUENTIAL));
     all.extend(threads.iter().map(parallel));
-    all
+    Ok(all)
 }
 
 /// Sees to it, before any time is taken, that all do the same.
-fn agree(workload: &Workload, contenders: &[Contender]) {
-    let name = &workload.name;
+fn agree(workload: &Workload, contenders: &[Contender]) -> Result<(), String> {
     let mut expected: Option<BlockOutput> = None;
     for _ in 0..WARM_UP {
         for contender in contenders {
-            let run = contender.run(workload).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(run.gas, workload.block.header.gas_used, "{name}: gas used");
+            let run = contender.run(workload).map_err(|error| format!("{contender}: {error}"))?;
+            if run.gas != workload.block.header.gas_used {
+                return Err(format!("{contender}: gas {}", run.gas));
+            }
             match (&expected, run.output) {
-                (Some(expected), Some(output)) => {
-                    assert!(*expected == output, "{name}: outputs differ");
+                (Some(expected), Some(output)) if *expected != output => {
+                    return Err(format!("{contender}: {}", difference(expected, &output)));
                 }
                 (None, output) => expected = output,
-                (_, None) => {}
+                _ => {}
             }
         }
     }
+    Ok(())
+}
+
+/// The first thing that differs.
+fn difference(expected: &BlockOutput, found: &BlockOutput) -> String {
+    let receipts = expected.receipts.iter().zip(&found.receipts).enumerate();
+    for (index, (expected, found)) in receipts {
+        if expected != found {
+            return format!("receipt {index} is {found:?}, expected {expected:?}");
+        }
+    }
+    let (wanted, diff) = (&expected.diff.accounts, &found.diff.accounts);
+    for address in wanted.keys().chain(diff.keys()) {
+        let (wanted, found) = (wanted.get(address), diff.get(address));
+        if wanted != found {
+            return format!("account {address} is {found:?}, expected {wanted:?}");
+        }
+    }
+    "codes, requests or blob gas differ".into()
 }
 
 /// Runs `work`; the result is dropped by the caller, after the clocks have stopped.
