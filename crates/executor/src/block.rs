@@ -6,6 +6,7 @@ use banyan_primitives::{
 
 use crate::{
     BlockContext, ExecutionError, ExecutionStats, TxError,
+    ahead::{Certainty, RunAhead, Scout},
     evm::{Executed, Fees, Machine},
     l1_cost::{DaScalar, Envelope},
     system,
@@ -63,6 +64,9 @@ pub struct BlockExecutor<'a, S: StateSource> {
     fees: Fees,
     /// Set if plain transfers go without the EVM.
     transfers: Option<Transfers>,
+    ahead: Option<&'a RunAhead<'a, S>>,
+    /// For when the next transaction is under way elsewhere.
+    scout: Option<Box<Scout<'a, S>>>,
     stats: ExecutionStats,
 }
 
@@ -74,6 +78,8 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Self {
             fees: Fees::Paid,
             transfers: None,
+            ahead: None,
+            scout: None,
             stats: ExecutionStats::default(),
             spec,
             rules,
@@ -104,9 +110,17 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Ok(executor)
     }
 
+    /// Takes what workers leave in `ahead`.
+    pub(crate) fn with_ahead(mut self, ahead: &'a RunAhead<'a, S>) -> Self {
+        // Fees that revm pays would be read by every transaction.
+        self.ahead = (self.fees == Fees::Counted).then_some(ahead);
+        self
+    }
+
     /// How the transactions so far were executed.
     pub fn stats(&self) -> ExecutionStats {
-        self.stats
+        let run_ahead = self.ahead.map_or(0, RunAhead::attempts);
+        ExecutionStats { run_ahead, ..self.stats }
     }
 
     /// Makes room for the receipts and accounts of so many transactions.
@@ -120,6 +134,9 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
     /// run ahead. They need not be: any may be left out, others may come between.
     pub fn offer(&mut self, candidates: Vec<(Transaction, Address)>) {
         self.receipts.reserve(candidates.len());
+        if let Some(ahead) = self.ahead {
+            ahead.offer(candidates, |tx| is_cheap(self.transfers.as_ref(), tx));
+        }
     }
 
     /// System calls and irregular state changes that come before the transactions (EIP-2935, 4788,
@@ -130,15 +147,34 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
 
     /// Executes one transaction. On an error nothing has changed.
     pub fn execute(&mut self, tx: &Transaction, sender: Address) -> Result<TxOutcome, TxError> {
+        let index = self.ahead.and_then(|ahead| ahead.find(tx));
+        self.execute_offered(tx, sender, index)
+    }
+
+    /// As [`Self::execute`], for the transaction offered as number `index`.
+    fn execute_offered(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        index: Option<u32>,
+    ) -> Result<TxOutcome, TxError> {
         self.check_type(tx)?;
         let blob_gas = self.check_fits(tx)?;
-        let envelope = (self.rules.op.is_some() && !tx.is_deposit()).then(|| Envelope::new(tx));
-        let da_size = envelope.as_ref().map_or(0, Envelope::da_size);
+        let entry = self.ahead.zip(index).and_then(|(ahead, index)| ahead.entry(index));
+        let charged = self.rules.op.is_some() && !tx.is_deposit();
+        let own = (charged && entry.is_none()).then(|| Envelope::new(tx));
+        let shared = entry.as_ref().filter(|_| charged).map(|entry| entry.envelope());
+        let envelope = shared.or(own.as_ref());
+        let da_size = envelope.map_or(0, Envelope::da_size);
         let da_scalar = self.da_scalar_after(tx);
         let footprint = self.check_da_footprint(da_scalar, da_size)?;
         let deposit_nonce = self.deposit_nonce(tx, sender)?;
 
-        let executed = self.run(tx, sender, envelope.as_ref())?;
+        self.open_ahead(tx)?;
+        let executed = self.run(tx, sender, envelope, index)?;
+        if let (Some(ahead), Some(index)) = (self.ahead, index) {
+            ahead.close(index);
+        }
 
         let gas_used = self.counted_gas(tx, &executed);
         self.gas_used += gas_used;
@@ -164,19 +200,87 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Ok(TxOutcome { gas_used, success, effective_tip, da_size })
     }
 
+    /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
+    fn open_ahead(&mut self, tx: &Transaction) -> Result<(), SourceError> {
+        let Some(ahead) = self.ahead.filter(|ahead| !ahead.is_open() && !tx.is_deposit()) else {
+            return Ok(());
+        };
+        let info = self.machine.l1_info()?;
+        ahead.open(&self.machine.state_mut().diff()?, info.as_ref());
+        Ok(())
+    }
+
     /// The transaction itself, by the shortest way there is.
     fn run(
         &mut self,
         tx: &Transaction,
         sender: Address,
         envelope: Option<&Envelope>,
+        index: Option<u32>,
     ) -> Result<Executed, TxError> {
         if let Some(executed) = self.transfer(tx, sender, envelope)? {
             self.stats.transfers += 1;
+            self.publish_transfer(tx, sender, index)?;
+            return Ok(executed);
+        }
+        let open = self.ahead.filter(|ahead| ahead.is_open());
+        let Some((ahead, index)) = open.zip(index) else {
+            self.stats.by_committer += 1;
+            return self.machine.transact(tx, sender, envelope, self.fees);
+        };
+        if let Some(executed) = self.adopt(ahead, index)? {
             return Ok(executed);
         }
         self.stats.by_committer += 1;
-        self.machine.transact(tx, sender, envelope, self.fees)
+        let (executed, mut changes) = self.machine.attempt(tx, sender, envelope, self.fees)?;
+        ahead.publish(index, &changes, Certainty::Final);
+        self.machine.state_mut().commit(&mut changes);
+        self.machine.give_table(changes);
+        self.credit(&executed)?;
+        Ok(executed)
+    }
+
+    /// Takes over what a worker did, if that still holds.
+    fn adopt(
+        &mut self,
+        ahead: &'a RunAhead<'a, S>,
+        index: u32,
+    ) -> Result<Option<Executed>, SourceError> {
+        let scout = &mut self.scout;
+        let help = || scout.get_or_insert_with(|| Box::new(Scout::new(ahead))).step();
+        let Some(mut result) = ahead.take(index, help) else { return Ok(None) };
+        let state = self.machine.state_mut();
+        let holds = state.adopt(&mut result.changes, result.saw_versions);
+        if !holds.map_err(|error| error.0)? {
+            self.stats.stale += 1;
+            ahead.stale(index, &result);
+            return Ok(None);
+        }
+        self.stats.valid += 1;
+        ahead.valid(index);
+        self.credit(&result.executed)?;
+        Ok(Some(result.executed))
+    }
+
+    fn credit(&mut self, executed: &Executed) -> Result<(), SourceError> {
+        let state = self.machine.state_mut();
+        state.credit(executed.fees.as_ref()).map_err(|error| error.0)
+    }
+
+    /// Shows workers what a plain transfer did.
+    fn publish_transfer(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        index: Option<u32>,
+    ) -> Result<(), SourceError> {
+        let open = self.ahead.filter(|ahead| ahead.is_open());
+        let Some((ahead, index)) = open.zip(index) else { return Ok(()) };
+        for address in [Some(sender), tx.to()].into_iter().flatten() {
+            let account = self.machine.state_mut().account(address).map_err(|error| error.0)?;
+            ahead.publish_account(index, address, account);
+        }
+        Ok(())
     }
 
     /// Executes `tx` as a plain transfer, if it is one.
@@ -194,8 +298,8 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         };
         let state = self.machine.state_mut();
         let executed = transfers.execute(state, &transfer, sender, costs.as_ref())?;
-        if let Some(Executed { fees: Some(fees), .. }) = &executed {
-            state.credit(fees).map_err(|error| error.0)?;
+        if let Some(executed) = &executed {
+            self.credit(executed)?;
         }
         Ok(executed)
     }
@@ -322,6 +426,11 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
     }
 }
 
+/// True if the committer does `tx` faster than anybody could prepare it.
+pub(crate) fn is_cheap(transfers: Option<&Transfers>, tx: &Transaction) -> bool {
+    transfers.is_some_and(|transfers| transfers.read(tx).is_some())
+}
+
 /// Executes a whole block on its parent's state, sequentially: the oracle.
 ///
 /// Before Byzantium the receipts then lack their `post_state`: see [`execute_block_with_roots`].
@@ -366,7 +475,9 @@ pub(crate) fn execute_with<S: StateSource>(
 
     executor.begin()?;
     for (index, (tx, sender)) in transactions.enumerate() {
-        executor.execute(tx, sender).map_err(|error| error.at(index))?;
+        let offered = u32::try_from(index).ok().filter(|_| executor.ahead.is_some());
+        let outcome = executor.execute_offered(tx, sender, offered);
+        outcome.map_err(|error| error.at(index))?;
         if let Some(state_root) = &mut state_root {
             let root = state_root(&executor.diff_so_far()?)?;
             executor.set_last_post_state(root);

@@ -1,9 +1,15 @@
 use banyan_chainspec::ChainSpec;
-use banyan_primitives::{RecoveredBlock, StateSource};
+use banyan_primitives::{RecoveredBlock, StateSource, TransactionTrait};
 
 use crate::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn, block::execute_with,
+    BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn,
+    ahead::{self, RunAhead, Targets},
+    block::{execute_with, is_cheap},
+    transfer::Transfers,
 };
+
+/// Other threads are woken for a block with so much gas (limits) for the EVM: about 0.1 ms.
+const WORTH_WAKING: u64 = 500_000;
 
 /// How to execute blocks. All ways give the same result; they differ in speed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,12 +83,21 @@ pub struct Execution {
 #[derive(Debug)]
 pub struct Executor {
     config: ExecutorConfig,
+    /// All threads but the committer's; `None` if there are no others.
+    pool: Option<rayon::ThreadPool>,
+    targets: Targets,
 }
 
 impl Executor {
     /// Starts the worker threads.
     pub fn new(config: ExecutorConfig) -> Self {
-        Self { config }
+        let threads = config.workers.saturating_sub(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("exec-{index}"));
+        // Without its threads it is slower, and as right.
+        let pool = (threads > 0).then(|| pool.build().ok()).flatten();
+        Self { config, pool, targets: Targets::default() }
     }
 
     /// The settings.
@@ -120,12 +135,50 @@ impl Executor {
         state_root: Option<&mut StateRootFn<'_>>,
     ) -> Result<Execution, ExecutionError> {
         let context = BlockContext::from_header(&block.header);
-        let executor = match self.config.workers {
-            0 => BlockExecutor::new(spec, context, parent),
-            _ => BlockExecutor::with_shortcuts(spec, context, parent)?,
-        };
-        let (output, stats) = execute_with(executor, block, state_root)?;
-        Ok(Execution { output, stats })
+        if self.config.workers == 0 {
+            return finish(BlockExecutor::new(spec, context, parent), block, state_root);
+        }
+        let transfers = Transfers::new(spec.chain_id, &context.rules(spec), &context);
+        if !self.pays(block, transfers.as_ref()) {
+            let executor = BlockExecutor::with_shortcuts(spec, context, parent)?;
+            return finish(executor, block, state_root);
+        }
+        self.scope(spec, context.clone(), parent, |ahead| {
+            let transactions = block.transactions().map(|(tx, sender)| (tx.clone(), sender));
+            ahead.offer(transactions, |tx| is_cheap(transfers.as_ref(), tx));
+            let executor = BlockExecutor::with_shortcuts(spec, context, parent)?;
+            finish(executor.with_ahead(ahead), block, state_root)
+        })
+    }
+
+    /// True if other threads may save more than it costs to wake them: they can take over what goes
+    /// through the EVM, and that must be worth it.
+    fn pays(&self, block: &RecoveredBlock, transfers: Option<&Transfers>) -> bool {
+        let jobs = block.body.transactions.iter().filter(|tx| !tx.is_deposit());
+        let gas = jobs.filter(|tx| !is_cheap(transfers, tx)).map(|tx| (tx.gas_limit(), 1));
+        let (gas, jobs) =
+            gas.fold((0_u64, 0), |sum, tx| (sum.0.saturating_add(tx.0), sum.1 + tx.1));
+        let worth = gas >= WORTH_WAKING || self.config.perturb.is_some();
+        self.pool.is_some() && transfers.is_some() && jobs >= 2 && worth
+    }
+
+    /// Runs `commit` while the other threads run ahead.
+    fn scope<'s, S: StateSource + Sync, R>(
+        &self,
+        spec: &'s ChainSpec,
+        context: BlockContext,
+        parent: &'s S,
+        commit: impl for<'x> FnOnce(&'x RunAhead<'x, &'x S>) -> R,
+    ) -> R {
+        let ahead = RunAhead::new(spec, context, parent, &self.targets, self.config.perturb);
+        let Some(pool) = &self.pool else { return commit(&ahead) };
+        pool.in_place_scope(|scope| {
+            for _ in 1..self.config.workers {
+                scope.spawn(|_| ahead::run(&ahead));
+            }
+            let _stop = Stop(&ahead);
+            commit(&ahead)
+        })
     }
 
     /// Lets `build` execute a block step by step, with the workers running ahead on what it
@@ -137,6 +190,42 @@ impl Executor {
         parent: &S,
         build: impl FnOnce(BlockExecutor<'_, &S>) -> R,
     ) -> R {
-        build(BlockExecutor::new(spec, context, parent))
+        if self.config.workers == 0 {
+            return build(BlockExecutor::new(spec, context, parent));
+        }
+        if self.pool.is_none() {
+            return build(shortcuts(spec, context, parent));
+        }
+        self.scope(spec, context.clone(), parent, |ahead| {
+            build(shortcuts(spec, context, parent).with_ahead(ahead))
+        })
+    }
+}
+
+fn finish<S: StateSource>(
+    executor: BlockExecutor<'_, &S>,
+    block: &RecoveredBlock,
+    state_root: Option<&mut StateRootFn<'_>>,
+) -> Result<Execution, ExecutionError> {
+    let (output, stats) = execute_with(executor, block, state_root)?;
+    Ok(Execution { output, stats })
+}
+
+/// An executor with shortcuts, or without: a state that cannot be read will say so again.
+fn shortcuts<'a, S: StateSource>(
+    spec: &'a ChainSpec,
+    context: BlockContext,
+    parent: &'a S,
+) -> BlockExecutor<'a, &'a S> {
+    BlockExecutor::with_shortcuts(spec, context.clone(), parent)
+        .unwrap_or_else(|_| BlockExecutor::new(spec, context, parent))
+}
+
+/// Sends the workers home, also if the committer panics.
+struct Stop<'a, S>(&'a RunAhead<'a, S>);
+
+impl<S> Drop for Stop<'_, S> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }

@@ -4,6 +4,7 @@
 //! step by step; [`call`] simulates. [`MemoryState`] is a state in maps, for oracles and tests.
 
 mod access;
+mod ahead;
 mod block;
 mod call;
 mod collision;
