@@ -12,8 +12,6 @@ mod expected;
 mod formats;
 mod genesis;
 mod node;
-mod number;
-mod op_chain;
 mod report;
 mod run;
 mod scratch;
@@ -21,6 +19,7 @@ mod witness;
 
 use std::path::PathBuf;
 
+pub(crate) use banyan_testing::{number, op_chain};
 pub use report::{Outcome, Report, ResultLine};
 pub use run::run;
 pub use scratch::Worker;
