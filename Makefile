@@ -66,8 +66,8 @@ bench: toolchain ## gas per second of newPayload and forkchoiceUpdated, by phase
 bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
 	$(CARGO) run --release --locked -p banyan -- bench ingest $(ARGS)
 
-bench-executor: toolchain ## our executor against a plain revm loop; rows in target/bench/executor.json
-	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" \
+bench-executor: toolchain ## execution alone, against revm used plainly; rows in target/bench/executor.json
+	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_FIXTURES="$(abspath $(FIXTURES))" \
 		$(CARGO) bench --workspace --locked --bench executor
 
 fuzz-executor: toolchain ## generated blocks: every way of execution against the oracle (BLOCKS=1000000 SEED=1)

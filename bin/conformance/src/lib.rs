@@ -12,8 +12,6 @@ mod expected;
 mod formats;
 mod genesis;
 mod node;
-mod number;
-mod op_chain;
 mod report;
 mod run;
 mod scratch;
@@ -22,6 +20,7 @@ mod witness;
 use std::path::PathBuf;
 
 use banyan_executor::ExecutorConfig;
+pub(crate) use banyan_testing::{number, op_chain};
 pub use report::{Outcome, Report, ResultLine};
 pub use run::run;
 pub use scratch::Worker;

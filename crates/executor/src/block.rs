@@ -263,10 +263,8 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
     }
 
     fn credit(&mut self, executed: &Executed) -> Result<(), SourceError> {
-        match &executed.fees {
-            Some(fees) => self.machine.state_mut().credit(fees).map_err(|error| error.0),
-            None => Ok(()),
-        }
+        let state = self.machine.state_mut();
+        state.credit(executed.fees.as_ref()).map_err(|error| error.0)
     }
 
     /// Shows workers what a plain transfer did.

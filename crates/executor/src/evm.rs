@@ -6,13 +6,14 @@ use op_revm::{
     L1BlockInfo, OpBuilder, OpEvm, OpSpecId, OpTransaction, OpTransactionError,
     constants::{BASE_FEE_RECIPIENT, L1_FEE_RECIPIENT, OPERATOR_FEE_RECIPIENT},
     handler::OpHandler,
+    transaction::deposit::DEPOSIT_TRANSACTION_TYPE,
 };
 use revm::{
     Context, Journal, MainBuilder, MainnetEvm,
     bytecode::opcode::JUMPDEST,
     context::{BlockEnv, CfgEnv, ContextError, TxEnv},
     context_interface::{
-        JournalTr,
+        JournalTr, Transaction as _,
         block::BlobExcessGasAndPrice,
         result::{EVMError, ExecutionResult, InvalidTransaction},
     },
@@ -159,9 +160,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
     ) -> Result<Executed, TxError> {
         let result = self.run(tx, sender, envelope, fees);
         let executed = self.settle(result)?;
-        if let Some(fees) = &executed.fees {
-            self.state_mut().credit(fees).map_err(|error| error.0)?;
-        }
+        self.state_mut().credit(executed.fees.as_ref()).map_err(|error| error.0)?;
         Ok(executed)
     }
 
@@ -347,14 +346,17 @@ fn fetch_l1_info<'e, S: StateSource>(
 }
 
 /// What the recipients get from the transaction in the context of an Ethereum chain.
-fn eth_fees<S: StateSource>(evm: &mut EthEvm<'_, S>, gas: &Gas) -> FeeAmounts {
+fn eth_fees<S: StateSource>(evm: &mut EthEvm<'_, S>, gas: &Gas) -> Option<FeeAmounts> {
     let mut fees = FeeAmounts::default();
     fees.0[0] = tip(evm.ctx_ref(), gas);
-    fees
+    Some(fees)
 }
 
-/// As [`eth_fees`], on an OP chain.
-fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> FeeAmounts {
+/// As [`eth_fees`], on an OP chain. Deposits pay nothing.
+fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> Option<FeeAmounts> {
+    if evm.ctx().tx.tx_type() == DEPOSIT_TRANSACTION_TYPE {
+        return None;
+    }
     let tip = tip(evm.ctx_ref(), gas);
     let context = evm.ctx();
     let (fork, used) = (context.cfg.spec, effective_used(gas));
@@ -366,7 +368,7 @@ fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> FeeAmount
         true => context.chain.operator_fee_charge(encoded, U256::from(used), fork),
         false => U256::ZERO,
     };
-    FeeAmounts([tip, l1, base, operator])
+    Some(FeeAmounts([tip, l1, base, operator]))
 }
 
 impl Executed {

@@ -148,8 +148,8 @@ impl<S: StateSource> BlockState<S> {
         self.fees.watch(balance);
     }
 
-    /// Credits one transaction's fees, in the order of the recipients.
-    pub(crate) fn credit(&mut self, fees: &FeeAmounts) -> Result<(), DbError> {
+    /// Credits one transaction's fees, after its other changes; `None` if it pays none.
+    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), DbError> {
         self.fees.credit(fees);
         if self.fees.eager { self.settle_fees() } else { Ok(()) }
     }
@@ -175,6 +175,9 @@ impl<S: StateSource> BlockState<S> {
     fn commit_account(&mut self, address: Address, account: revm::state::Account) {
         self.fees.watch(account.info.balance);
         let entry = self.accounts.get_mut(&address).expect("revm loads what it touches");
+        if account.is_selfdestructed() {
+            self.fees.burn(&address);
+        }
         let (now, wiped) = after(&account);
         let Some(now) = now else { return destroy(entry) };
         if wiped {

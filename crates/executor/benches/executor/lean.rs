@@ -225,6 +225,8 @@ fn op_tx_env(tx: &Transaction, sender: Address) -> OpTransaction<TxEnv> {
 /// Rules of the blocks that are measured.
 fn spec_id(fork: Fork) -> SpecId {
     match fork {
+        Fork::Homestead | Fork::DaoFork => SpecId::HOMESTEAD,
+        Fork::SpuriousDragon => SpecId::SPURIOUS_DRAGON,
         Fork::Byzantium => SpecId::BYZANTIUM,
         Fork::Petersburg => SpecId::PETERSBURG,
         Fork::Istanbul | Fork::MuirGlacier => SpecId::ISTANBUL,

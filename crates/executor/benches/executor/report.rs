@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::measure::{Figure, Measured};
+use crate::{
+    measure::{Figure, Measured},
+    workload::MAINNET,
+};
 
 /// Name and widths of the columns.
 pub(crate) fn head(threads: &[usize]) -> String {
@@ -31,7 +34,7 @@ pub(crate) fn head(threads: &[usize]) -> String {
 pub(crate) fn line(measured: &Measured) -> String {
     let lean = measured.lean();
     let ratios = measured.figures[1..].iter().map(|figure| {
-        let (cpu, wall) = (figure.cpu_ms / lean.cpu_ms, figure.wall_ms / lean.wall_ms);
+        let (cpu, wall) = (figure.cpu_vs_lean, figure.wall_vs_lean);
         format!("{:>15}", format!("{cpu:.2}  {wall:.2}"))
     });
     format!(
@@ -50,9 +53,8 @@ fn style(figure: &Figure) -> String {
 }
 
 /// The rows of one workload.
-pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> {
-    let lean = measured.lean();
-    measured.figures.iter().map(move |figure| {
+pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> + '_ {
+    measured.figures.iter().map(|figure| {
         let mut row = json!({
             "workload": measured.workload,
             "contender": figure.contender,
@@ -61,8 +63,8 @@ pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> {
             "gas": measured.gas,
             "cpu_ms": figure.cpu_ms,
             "wall_ms": figure.wall_ms,
-            "cpu_vs_lean": figure.cpu_ms / lean.cpu_ms,
-            "wall_vs_lean": figure.wall_ms / lean.wall_ms,
+            "cpu_vs_lean": figure.cpu_vs_lean,
+            "wall_vs_lean": figure.wall_vs_lean,
         });
         match figure.style {
             Some(_) => row["style"] = style(figure).into(),
@@ -84,4 +86,38 @@ fn stats(figure: &Figure) -> Value {
         "programs": stats.programs,
         "program_misses": stats.program_misses,
     })
+}
+
+/// The mainnet blocks as one: their sum, with the geometric means of their ratios, and for each
+/// contender the block where it does worst.
+pub(crate) fn mainnet(all: &[Measured]) -> Vec<Measured> {
+    let blocks: Vec<_> = all.iter().filter(|row| row.workload.starts_with(MAINNET)).collect();
+    let Some(first) = blocks.first() else { return Vec::new() };
+    let figure = |contender: usize, sum: bool| {
+        let figures = || blocks.iter().map(|block| &block.figures[contender]);
+        let worst = figures().max_by(|a, b| a.wall_vs_lean.total_cmp(&b.wall_vs_lean));
+        if !sum {
+            return worst.unwrap().clone();
+        }
+        Figure {
+            cpu_ms: figures().map(|figure| figure.cpu_ms).sum(),
+            wall_ms: figures().map(|figure| figure.wall_ms).sum(),
+            cpu_vs_lean: geomean(figures().map(|figure| figure.cpu_vs_lean)),
+            wall_vs_lean: geomean(figures().map(|figure| figure.wall_vs_lean)),
+            style: None,
+            ..first.figures[contender].clone()
+        }
+    };
+    let row = |name: &str, sum: bool| Measured {
+        workload: format!("{MAINNET}, {name}"),
+        txs: if sum { blocks.iter().map(|block| block.txs).sum() } else { 0 },
+        gas: if sum { blocks.iter().map(|block| block.gas).sum() } else { 0 },
+        figures: (0..first.figures.len()).map(|contender| figure(contender, sum)).collect(),
+    };
+    vec![row("geomean", true), row("worst", false)]
+}
+
+fn geomean(ratios: impl Iterator<Item = f64>) -> f64 {
+    let (count, logs) = ratios.fold((0, 0.0), |(n, sum), ratio| (n + 1, sum + ratio.ln()));
+    (logs / f64::from(count.max(1))).exp()
 }
