@@ -157,9 +157,9 @@ impl Plan {
         }
         if rng.random_ratio(self.spoilt, 100) {
             let sender = scene.spoil(rng, &mut draft, sender);
-            return (draft.seal(), sender);
+            return (draft.seal(sender), sender);
         }
-        (draft.seal(), sender)
+        (draft.seal(sender), sender)
     }
 
     /// Mostly one that can pay.
@@ -496,7 +496,7 @@ impl Scene<'_> {
         let fees = L1Fees::read(&self.world.spec, self.header.timestamp, self.live).unwrap();
         for _ in 0..2 {
             let l1 = fees.as_ref().map_or(U256::ZERO, |fees| {
-                fees.cost(&draft.clone().seal().encoded_2718(), draft.gas_limit)
+                fees.cost(&draft.clone().seal(sender).encoded_2718(), draft.gas_limit)
             });
             let blobs = U256::from(draft.blobs.len() << 17) * U256::from(draft.blob_fee);
             let gas = U256::from(draft.gas_limit) * U256::from(draft.max_fee);
@@ -595,9 +595,10 @@ impl Scene<'_> {
 }
 
 impl Draft {
-    /// Typed, and signed with nothing: execution is told the sender.
-    fn seal(self) -> Transaction {
-        let signature = Signature::test_signature();
+    /// Typed, with a signature that is none: execution is told the sender. It tells senders apart,
+    /// so that no two have transactions of one hash.
+    fn seal(self, sender: Address) -> Transaction {
+        let signature = Signature::new(U256::from_be_slice(sender.as_slice()), U256::ONE, false);
         let Self { chain_id, nonce, gas_limit, max_fee, tip, to, value, data: input, .. } = self;
         let (access_list, id) = (self.access, chain_id.unwrap_or(1));
         let called = to.to().copied().unwrap_or_default();
