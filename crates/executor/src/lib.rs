@@ -7,6 +7,7 @@ mod access;
 mod ahead;
 mod block;
 mod call;
+mod codes;
 mod collision;
 mod context;
 mod dao;
