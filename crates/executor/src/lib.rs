@@ -17,6 +17,8 @@ mod l1_cost;
 mod memory;
 mod op_precompiles;
 mod precompiles;
+#[allow(dead_code, reason = "the committer is to call it")]
+mod program;
 mod simulate;
 mod state;
 mod system;
