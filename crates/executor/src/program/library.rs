@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use banyan_primitives::{Address, B256, HashMap, HashSet, SourceError, U256};
+use banyan_primitives::{Address, B256, HashMap, HashSet, KECCAK_EMPTY, SourceError, U256};
 use revm::{Database, context_interface::cfg::GasParams, primitives::hardfork::SpecId};
 
 use super::{
@@ -315,7 +315,8 @@ impl Library {
     fn is_for(&self, call: &CallEnv<'_>) -> bool {
         // Precompiles do not run their account's code.
         let reserved = call.target.as_slice()[..18].iter().all(|byte| *byte == 0);
-        !self.off.load(Relaxed) && is_known_fork(call.spec) && !reserved
+        let has_code = call.code_hash != KECCAK_EMPTY;
+        !self.off.load(Relaxed) && is_known_fork(call.spec) && has_code && !reserved
     }
 
     fn program(&self, key: &Key) -> Option<Arc<Program>> {
@@ -375,6 +376,26 @@ impl Library {
         let program = Program::new(graph, paths, key.spec);
         program.used.store(self.runs.load(Relaxed), Relaxed);
         programs.insert(key, Arc::new(program));
+    }
+
+    /// Of each path: instructions, guards, loads, hashes.
+    #[cfg(test)]
+    pub(super) fn shape(&self, call: &CallEnv<'_>) -> Vec<[usize; 4]> {
+        use super::path::Step;
+        let Some(program) = self.program(&Key::of(call)) else { return Vec::new() };
+        let count = |path: &Path, wanted: fn(&Node) -> bool| {
+            let node = |id: &Id| &program.graph.nodes()[usize::from(*id)];
+            let is = |step: &&Step| matches!(step, Step::Compute(id) if wanted(node(id)));
+            path.steps.iter().filter(is).count()
+        };
+        let shape = |learnt: &Arc<Learnt>| {
+            let path = &learnt.path;
+            let guards = path.steps.iter().filter(|step| matches!(step, Step::Check(_))).count();
+            let loads = count(path, |node| matches!(node, Node::Load(..)));
+            let hashes = count(path, |node| matches!(node, Node::Keccak(..)));
+            [path.steps.len() - guards, guards, loads, hashes]
+        };
+        program.paths.iter().map(shape).collect()
     }
 
     /// Ends all programs of a key for good.

@@ -1,6 +1,10 @@
 //! Programs against the EVM.
 
 mod behaviour;
+mod fuzz;
+mod gas;
+mod measure;
+mod mutation;
 mod tokens;
 
 use banyan_primitives::{Address, Bytes, U256, address};
@@ -12,10 +16,55 @@ use revm::{
     state::EvmState,
 };
 
+use self::tokens::Kind;
 use super::{Answer, CallEnv, Effect, Library, Outcome, Scratch, library::difference};
 use crate::{MemoryState, ProgramMode, evm::Executed, state::BlockState};
 
 const TOKEN: Address = address!("0x00000000000000000000000000000000000e2c20");
+
+const A: Address = Address::repeat_byte(0xaa);
+const B: Address = Address::repeat_byte(0xbb);
+const C: Address = Address::repeat_byte(0xcc);
+
+fn n(value: u64) -> U256 {
+    U256::from(value)
+}
+
+/// A small generator of pseudo-random numbers (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+/// A token of which A and B hold some, A being its owner; C may spend theirs.
+fn token_world(kind: Kind) -> World {
+    let mut world = World::new(tokens::token(kind));
+    let stored = |amount: u64| if kind == Kind::Inverted { !n(amount) } else { n(amount) };
+    world.set(tokens::balance_slot(A), stored(1_000_000));
+    world.set(tokens::balance_slot(B), stored(1_000_000));
+    if kind == Kind::Inverted {
+        world.set(tokens::balance_slot(Address::repeat_byte(0xdd)), stored(0));
+    }
+    world.set(tokens::allowance_slot(A, C), n(500_000));
+    world.set(tokens::allowance_slot(B, C), U256::MAX);
+    world.set(n(3), tokens::word(A));
+    world.set(n(7), n(1000));
+    world
+}
 
 /// Who answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +244,7 @@ impl World {
         let mut db = BlockState::new(&self.state);
         let env = self.env(tx);
         let Some(events) = super::record::record(&env, &mut db).unwrap() else {
-            return "not recorded".into();
+            return format!("not recorded: {:?}", self.evm(tx).0.success);
         };
         format!("{:?}", super::lift::lift(&mut Default::default(), &env, &events))
     }
