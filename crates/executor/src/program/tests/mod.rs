@@ -3,6 +3,7 @@
 mod behaviour;
 mod fuzz;
 mod gas;
+mod mainnet;
 mod measure;
 mod mutation;
 mod tokens;
@@ -67,7 +68,7 @@ fn token_world(kind: Kind) -> World {
 }
 
 /// Who answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum By {
     /// A program that counts.
     Program,
