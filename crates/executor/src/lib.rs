@@ -21,6 +21,8 @@ mod memory;
 mod op_precompiles;
 mod pay_later;
 mod precompiles;
+#[allow(dead_code, reason = "the committer is to call it")]
+mod program;
 mod simulate;
 mod state;
 mod system;
