@@ -90,8 +90,8 @@ pub(crate) struct Chain {
 impl Chain {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let world = World::new(&mut rng);
         let plan = Plan::new(&mut rng);
+        let world = World::new(&mut rng, plan.is_only_transfers());
         let (state, time) = (world.genesis.clone(), world.first_time);
         Self { world, rng, plan, state, number: 1, time, gas: HashMap::new() }
     }

@@ -24,7 +24,7 @@ const TRANSFER_EVENT: &str = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a116
 const APPROVAL_EVENT: &str = "0x8c5be1e5ebec7d5bd14f71427d1e84f3dd0314c0f7b2291e5b200ac8c7c3b925";
 
 /// Gets the fee of tokens that take one.
-pub(crate) const FEE_TAKER: Address = address!("0x00000000000000000000000000000000000000a0");
+pub(crate) const FEE_TAKER: Address = address!("0xfe000000000000000000000000000000000000fe");
 
 /// What sets a token apart from a plain one: code before the balances move, and after. At 0x80 of
 /// the memory lie sender, receiver and amount, a word each.

@@ -19,9 +19,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     authority,
     chain::{Live, Sent, attributes_length, selector},
-    common::block::{BASE_FEE_VAULT, BENEFICIARY, L1_BLOCK},
+    common::block::{BASE_FEE_VAULT, L1_BLOCK},
     tokens,
-    world::{DEPOSIT_CONTRACT, DEPOSITOR, World},
+    world::{BENEFICIARY, DEPOSIT_CONTRACT, DEPOSITOR, World},
 };
 
 /// What a chain is mostly made of: each chain leaves most kinds out, so that some get dense.
@@ -97,6 +97,9 @@ impl Plan {
         if rng.random_ratio(1, 3) {
             kinds.extend([Token; 8]);
         }
+        if rng.random_ratio(1, 16) {
+            kinds = vec![Transfer];
+        }
         Self {
             kinds,
             spoilt: *[0, 0, 5, 30].choose(rng).unwrap(),
@@ -105,6 +108,10 @@ impl Plan {
             hot_token: rng.random_ratio(1, 2).then(|| rng.random_range(0..6)),
             late_deposits: rng.random_ratio(1, 6),
         }
+    }
+
+    pub(crate) fn is_only_transfers(&self) -> bool {
+        self.kinds == [Kind::Transfer]
     }
 
     /// Transaction number `index` of those tried in a block.
@@ -137,7 +144,12 @@ impl Plan {
         let mut draft = scene.draft(rng, kind, sender, self.hot_token);
         let tight = rng.random_ratio(self.tight, 100);
         scene.set_gas(rng, &mut draft, tight);
-        if rng.random_ratio(1, 12) {
+        let often = if kind == Kind::Transfer { 20 } else { 80 };
+        if rng.random_ratio(1, often) {
+            // Mostly to somebody who can spend it again.
+            if kind == Kind::Transfer && !rng.random_ratio(1, 5) {
+                draft.to = (*world.cast.senders.choose(rng).unwrap()).into();
+            }
             scene.spend_all(rng, &mut draft, sender);
         }
         if rng.random_ratio(self.spoilt, 100) {
@@ -176,7 +188,7 @@ impl Scene<'_> {
     fn address(&self, rng: &mut impl Rng) -> Address {
         match rng.random_range(0..16) {
             0 => self.header.beneficiary,
-            1 => Address::from_word(U256::from(rng.random_range(0xf1_0000..0xf2_0000u64)).into()),
+            1 => Address::from_word(B256::from(U256::from(rng.random::<u16>()) << 120)),
             _ => *self.world.cast.pools.addresses.choose(rng).unwrap(),
         }
     }
