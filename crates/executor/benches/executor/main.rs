@@ -10,7 +10,8 @@
 //! Settings are variables of the environment: `BANYAN_BENCH_ROUNDS` (15), `BANYAN_BENCH_FILTER`
 //! (part of a workload's name), `BANYAN_BENCH_THREADS` (`1,2` and 4, 8, 16 where there are as many
 //! cores), `BANYAN_BENCH_GAS` (one size for all synthetic blocks), `BANYAN_BENCH_OUT` (folder of
-//! `executor.json` and `conflict.svg`), `BANYAN_FIXTURES` (folder with the archive `mainnet-blocks`).
+//! `executor.json` and `conflict.svg`), `BANYAN_BENCH_DETAILS=1` (counts below each line),
+//! `BANYAN_FIXTURES` (folder with the archive `mainnet-blocks`).
 
 #![allow(
     missing_docs,
@@ -40,6 +41,7 @@ struct Settings {
     threads: Vec<usize>,
     gas: Option<u64>,
     fixtures: PathBuf,
+    details: bool,
     out: Option<PathBuf>,
 }
 
@@ -56,6 +58,7 @@ impl Settings {
             threads,
             gas: setting("BANYAN_BENCH_GAS"),
             fixtures: setting("BANYAN_FIXTURES").unwrap_or_else(|| FIXTURES.into()),
+            details: setting::<u8>("BANYAN_BENCH_DETAILS").is_some_and(|on| on > 0),
             out: setting("BANYAN_BENCH_OUT"),
         }
     }
@@ -91,6 +94,9 @@ fn main() -> ExitCode {
         match measure::measure(&workload, settings.rounds.min(most), &settings.threads) {
             Ok(measured) => {
                 println!("{}", report::line(&measured));
+                if settings.details {
+                    print!("{}", report::details(&measured));
+                }
                 all.push(measured);
             }
             Err(error) => {

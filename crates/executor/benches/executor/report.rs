@@ -1,5 +1,6 @@
 //! What was measured: a table for people, rows for programs.
 
+use banyan_executor::ExecutionStats;
 use serde_json::{Value, json};
 
 use crate::{
@@ -74,6 +75,17 @@ pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> + '_ {
     })
 }
 
+/// How the last runs of one workload went, a line per number of threads.
+pub(crate) fn details(measured: &Measured) -> String {
+    let line = |figure: &Figure| {
+        let stats = stats(figure);
+        let counts = stats.as_object().into_iter().flatten();
+        let counts = counts.map(|(name, count)| format!("  {name} {count}")).collect::<String>();
+        format!("    {} threads:{counts}\n", figure.threads)
+    };
+    measured.figures[2..].iter().map(line).collect()
+}
+
 /// How the last run of a contender went.
 fn stats(figure: &Figure) -> Value {
     let stats = figure.stats;
@@ -88,33 +100,34 @@ fn stats(figure: &Figure) -> Value {
     })
 }
 
-/// The mainnet blocks as one: their sum, with the geometric means of their ratios, and for each
-/// contender the block where it does worst.
+/// The mainnet blocks as one, their sum with the geometric means of their ratios; and the block
+/// where two threads do worst.
 pub(crate) fn mainnet(all: &[Measured]) -> Vec<Measured> {
     let blocks: Vec<_> = all.iter().filter(|row| row.workload.starts_with(MAINNET)).collect();
-    let Some(first) = blocks.first() else { return Vec::new() };
-    let figure = |contender: usize, sum: bool| {
+    let slowest = |row: &&&Measured| row.parallel(2).map_or(1.0, |figure| figure.wall_vs_lean);
+    let worst = blocks.iter().max_by(|a, b| slowest(a).total_cmp(&slowest(b)));
+    let Some(worst) = worst else { return Vec::new() };
+    let figure = |contender: usize| {
         let figures = || blocks.iter().map(|block| &block.figures[contender]);
-        let worst = figures().max_by(|a, b| a.wall_vs_lean.total_cmp(&b.wall_vs_lean));
-        if !sum {
-            return worst.unwrap().clone();
-        }
         Figure {
             cpu_ms: figures().map(|figure| figure.cpu_ms).sum(),
             wall_ms: figures().map(|figure| figure.wall_ms).sum(),
             cpu_vs_lean: geomean(figures().map(|figure| figure.cpu_vs_lean)),
             wall_vs_lean: geomean(figures().map(|figure| figure.wall_vs_lean)),
             style: None,
-            ..first.figures[contender].clone()
+            stats: ExecutionStats::default(),
+            ..worst.figures[contender].clone()
         }
     };
-    let row = |name: &str, sum: bool| Measured {
-        workload: format!("{MAINNET}, {name}"),
-        txs: if sum { blocks.iter().map(|block| block.txs).sum() } else { 0 },
-        gas: if sum { blocks.iter().map(|block| block.gas).sum() } else { 0 },
-        figures: (0..first.figures.len()).map(|contender| figure(contender, sum)).collect(),
+    let mean = Measured {
+        workload: format!("{MAINNET}, geomean"),
+        txs: blocks.iter().map(|block| block.txs).sum(),
+        gas: blocks.iter().map(|block| block.gas).sum(),
+        figures: (0..worst.figures.len()).map(figure).collect(),
     };
-    vec![row("geomean", true), row("worst", false)]
+    let number = worst.workload.trim_start_matches(MAINNET);
+    let worst = Measured { workload: format!("{MAINNET}, worst:{number}"), ..(**worst).clone() };
+    vec![mean, worst]
 }
 
 fn geomean(ratios: impl Iterator<Item = f64>) -> f64 {
