@@ -2,16 +2,11 @@
 
 use std::collections::HashMap;
 
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
-use alloy_eips::{
-    eip2930::{AccessList, AccessListItem},
-    eip7702::SignedAuthorization,
-};
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use banyan_chainspec::{Fork, OpFork, Rules};
 use banyan_executor::L1Fees;
 use banyan_primitives::{
-    Address, B256, Bytes, Encodable2718, Header, Signature, StateSource, Transaction, TxDeposit,
-    TxKind, U256,
+    Address, B256, Bytes, Encodable2718, Header, StateSource, TxDeposit, TxKind, U256,
 };
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +15,7 @@ use crate::{
     authority,
     chain::{Live, Sent, attributes_length, selector},
     common::block::{BASE_FEE_VAULT, L1_BLOCK},
+    draft::Draft,
     tokens,
     world::{BENEFICIARY, DEPOSIT_CONTRACT, DEPOSITOR, World},
 };
@@ -50,24 +46,6 @@ enum Kind {
     Blob,
     Deposit,
     System,
-}
-
-/// A transaction before it has a type.
-#[derive(Clone, Debug, Default)]
-struct Draft {
-    kind: u8,
-    chain_id: Option<u64>,
-    nonce: u64,
-    gas_limit: u64,
-    max_fee: u128,
-    tip: u128,
-    to: TxKind,
-    value: U256,
-    data: Bytes,
-    access: AccessList,
-    blobs: Vec<B256>,
-    blob_fee: u128,
-    authorizations: Vec<SignedAuthorization>,
 }
 
 type Gas = HashMap<(Address, [u8; 4]), u64>;
@@ -591,82 +569,6 @@ impl Scene<'_> {
             input: input.into(),
         };
         (deposit.into(), from)
-    }
-}
-
-impl Draft {
-    /// Typed, with a signature that is none: execution is told the sender. It tells senders apart,
-    /// so that no two have transactions of one hash.
-    fn seal(self, sender: Address) -> Transaction {
-        let signature = Signature::new(U256::from_be_slice(sender.as_slice()), U256::ONE, false);
-        let Self { chain_id, nonce, gas_limit, max_fee, tip, to, value, data: input, .. } = self;
-        let (access_list, id) = (self.access, chain_id.unwrap_or(1));
-        let called = to.to().copied().unwrap_or_default();
-        match self.kind {
-            0 => {
-                let tx =
-                    TxLegacy { chain_id, nonce, gas_price: max_fee, gas_limit, to, value, input };
-                Transaction::Legacy(tx.into_signed(signature))
-            }
-            1 => Transaction::Eip2930(
-                TxEip2930 {
-                    chain_id: id,
-                    nonce,
-                    gas_price: max_fee,
-                    gas_limit,
-                    to,
-                    value,
-                    access_list,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-            2 => Transaction::Eip1559(
-                TxEip1559 {
-                    chain_id: id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: max_fee,
-                    max_priority_fee_per_gas: tip,
-                    to,
-                    value,
-                    access_list,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-            3 => Transaction::Eip4844(
-                TxEip4844 {
-                    chain_id: id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: max_fee,
-                    max_priority_fee_per_gas: tip,
-                    to: called,
-                    value,
-                    access_list,
-                    blob_versioned_hashes: self.blobs,
-                    max_fee_per_blob_gas: self.blob_fee,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-            _ => Transaction::Eip7702(
-                TxEip7702 {
-                    chain_id: id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: max_fee,
-                    max_priority_fee_per_gas: tip,
-                    to: called,
-                    value,
-                    access_list,
-                    authorization_list: self.authorizations,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-        }
     }
 }
 
