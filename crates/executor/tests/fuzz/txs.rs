@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     /// Few senders, or one; all that is sent to one.
     hot_sender: bool,
     hot_token: Option<usize>,
+    /// One contract gets most calls, with so many words.
+    hot_contract: Option<(usize, usize)>,
     /// Deposits stand between other transactions too.
     late_deposits: bool,
 }
@@ -84,6 +86,9 @@ impl Plan {
             tight: *[0, 5, 20, 60].choose(rng).unwrap(),
             hot_sender: rng.random_ratio(1, 4),
             hot_token: rng.random_ratio(1, 2).then(|| rng.random_range(0..6)),
+            hot_contract: rng
+                .random_ratio(1, 2)
+                .then(|| (rng.random_range(0..100), rng.random_range(0..5))),
             late_deposits: rng.random_ratio(1, 6),
         }
     }
@@ -122,7 +127,7 @@ impl Plan {
         if !scene.knows(kind) && !rng.random_ratio(1, 20) {
             kind = *[Kind::Transfer, Kind::Contract, Kind::Token].choose(rng).unwrap();
         }
-        let mut draft = scene.draft(rng, kind, sender, self.hot_token);
+        let mut draft = scene.draft(rng, kind, sender, self);
         let tight = rng.random_ratio(self.tight, 100);
         scene.set_gas(rng, &mut draft, tight);
         let often = if kind == Kind::Transfer { 20 } else { 80 };
@@ -175,26 +180,21 @@ impl Scene<'_> {
     }
 
     fn word(&self, rng: &mut impl Rng) -> U256 {
-        match rng.random_range(0..5) {
-            0 => U256::from(rng.random_range(0..5)),
-            1 => U256::MAX,
+        match rng.random_range(0..8) {
+            0 | 1 => U256::from(rng.random_range(0..5)),
+            2 => U256::MAX >> rng.random_range(0..256),
+            3 => U256::ONE << rng.random_range(0..256),
             _ => U256::from_be_slice(self.address(rng).as_slice()),
         }
     }
 
-    fn draft(
-        &self,
-        rng: &mut ChaCha8Rng,
-        kind: Kind,
-        sender: Address,
-        hot_token: Option<usize>,
-    ) -> Draft {
+    fn draft(&self, rng: &mut ChaCha8Rng, kind: Kind, sender: Address, plan: &Plan) -> Draft {
         let cast = &self.world.cast;
         let mut draft = self.envelope(rng, sender);
         match kind {
             Kind::Transfer | Kind::Deposit => self.transfer(rng, &mut draft, sender),
-            Kind::Contract => self.contract(rng, &mut draft),
-            Kind::Token => self.token(rng, &mut draft, sender, hot_token),
+            Kind::Contract => self.contract(rng, &mut draft, plan.hot_contract),
+            Kind::Token => self.token(rng, &mut draft, sender, plan.hot_token),
             Kind::TokenAdmin => {
                 let token = *cast.tokens.choose(rng).unwrap();
                 draft.to = token.into();
@@ -295,8 +295,14 @@ impl Scene<'_> {
         }
     }
 
-    fn contract(&self, rng: &mut impl Rng, draft: &mut Draft) {
+    fn contract(&self, rng: &mut impl Rng, draft: &mut Draft, hot: Option<(usize, usize)>) {
         let cast = &self.world.cast;
+        if let Some((index, words)) = hot.filter(|_| !rng.random_ratio(1, 6)) {
+            draft.to = cast.contracts[index % cast.contracts.len()].into();
+            let data = (0..words).flat_map(|_| self.word(rng).to_be_bytes::<32>());
+            draft.data = data.collect::<Vec<_>>().into();
+            return;
+        }
         let to = match rng.random_range(0..12) {
             0 => self.address(rng),
             // Those made at random stand at the end.
