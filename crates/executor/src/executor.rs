@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{RecoveredBlock, StateSource};
 
@@ -78,17 +80,28 @@ pub struct Execution {
 #[derive(Debug)]
 pub struct Executor {
     config: ExecutorConfig,
+    distrusted: AtomicBool,
 }
 
 impl Executor {
     /// Starts the worker threads.
     pub fn new(config: ExecutorConfig) -> Self {
-        Self { config }
+        Self { config, distrusted: AtomicBool::new(false) }
     }
 
     /// The settings.
     pub fn config(&self) -> &ExecutorConfig {
         &self.config
+    }
+
+    /// A block came out otherwise than with plain execution: no more learnt programs from now on.
+    pub fn distrust(&self) {
+        self.distrusted.store(true, Ordering::Relaxed);
+    }
+
+    /// True after [`Self::distrust`].
+    pub fn is_distrusted(&self) -> bool {
+        self.distrusted.load(Ordering::Relaxed)
     }
 
     /// Executes a whole block on its parent's state. Equal to [`execute_block`], the oracle.
