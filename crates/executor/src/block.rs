@@ -1,14 +1,15 @@
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
 use banyan_primitives::{
-    Address, B256, Encodable2718, Header, Receipt, RecoveredBlock, Requests, SourceError,
-    StateDiff, StateSource, Transaction, TransactionTrait, Withdrawal,
+    Address, B256, Header, Receipt, RecoveredBlock, Requests, SourceError, StateDiff, StateSource,
+    Transaction, TransactionTrait, Withdrawal,
 };
 
 use crate::{
-    BlockContext, ExecutionError, TxError,
-    evm::{Executed, Machine},
-    l1_cost::{DaScalar, estimated_da_size},
+    BlockContext, ExecutionError, ExecutionStats, TxError,
+    evm::{Executed, Fees, Machine},
+    l1_cost::{DaScalar, Envelope},
     system,
+    transfer::{TRANSFER_GAS, Transfers},
 };
 
 /// Blob gas of one blob (EIP-4844).
@@ -59,14 +60,21 @@ pub struct BlockExecutor<'a, S: StateSource> {
     gas_used: u64,
     blob_gas_used: u64,
     da_scalar: DaScalar,
+    fees: Fees,
+    /// Set if plain transfers go without the EVM.
+    transfers: Option<Transfers>,
+    stats: ExecutionStats,
 }
 
 impl<'a, S: StateSource> BlockExecutor<'a, S> {
-    /// Starts on the parent's state.
+    /// Starts on the parent's state: every transaction will go through the EVM.
     pub fn new(spec: &'a ChainSpec, context: BlockContext, source: S) -> Self {
         let rules = context.rules(spec);
         let machine = Machine::new(spec, &rules, &context, source);
         Self {
+            fees: Fees::Paid,
+            transfers: None,
+            stats: ExecutionStats::default(),
             spec,
             rules,
             context,
@@ -78,11 +86,34 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         }
     }
 
+    /// As [`Self::new`], with the shortcuts that need no other thread: fees as counters, plain
+    /// transfers without the EVM.
+    pub(crate) fn with_shortcuts(
+        spec: &'a ChainSpec,
+        context: BlockContext,
+        source: S,
+    ) -> Result<Self, SourceError> {
+        let mut executor = Self::new(spec, context, source);
+        executor.transfers = Transfers::new(spec.chain_id, &executor.rules, &executor.context);
+        if executor.transfers.is_some() {
+            let recipients = executor.machine.fee_recipients();
+            let state = executor.machine.state_mut();
+            state.count_fees(&recipients).map_err(|error| error.0)?;
+            executor.fees = Fees::Counted;
+        }
+        Ok(executor)
+    }
+
+    /// How the transactions so far were executed.
+    pub fn stats(&self) -> ExecutionStats {
+        self.stats
+    }
+
     /// Makes room for the receipts and accounts of so many transactions.
     pub fn reserve(&mut self, transactions: usize) {
         self.receipts.reserve(transactions);
-        // Sender, receiver, and about one more.
-        self.machine.state_mut().reserve(3 * transactions);
+        // Sender and receiver.
+        self.machine.state_mut().reserve(2 * transactions + 8);
     }
 
     /// Names transactions that will probably be executed next, in this order, so that workers can
@@ -101,17 +132,19 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
     pub fn execute(&mut self, tx: &Transaction, sender: Address) -> Result<TxOutcome, TxError> {
         self.check_type(tx)?;
         let blob_gas = self.check_fits(tx)?;
-        let da_size = self.da_size(tx);
+        let envelope = (self.rules.op.is_some() && !tx.is_deposit()).then(|| Envelope::new(tx));
+        let da_size = envelope.as_ref().map_or(0, Envelope::da_size);
         let da_scalar = self.da_scalar_after(tx);
         let footprint = self.check_da_footprint(da_scalar, da_size)?;
         let deposit_nonce = self.deposit_nonce(tx, sender)?;
 
-        let executed = self.machine.transact(tx, sender)?;
+        let executed = self.run(tx, sender, envelope.as_ref())?;
 
         let gas_used = self.counted_gas(tx, &executed);
         self.gas_used += gas_used;
         self.blob_gas_used += blob_gas + footprint;
         self.da_scalar = da_scalar;
+        self.stats.transactions += 1;
         let success = executed.success;
         self.receipts.push(Receipt {
             tx_type: tx.tx_type(),
@@ -131,6 +164,42 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Ok(TxOutcome { gas_used, success, effective_tip, da_size })
     }
 
+    /// The transaction itself, by the shortest way there is.
+    fn run(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        envelope: Option<&Envelope>,
+    ) -> Result<Executed, TxError> {
+        if let Some(executed) = self.transfer(tx, sender, envelope)? {
+            self.stats.transfers += 1;
+            return Ok(executed);
+        }
+        self.stats.by_committer += 1;
+        self.machine.transact(tx, sender, envelope, self.fees)
+    }
+
+    /// Executes `tx` as a plain transfer, if it is one.
+    fn transfer(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        envelope: Option<&Envelope>,
+    ) -> Result<Option<Executed>, SourceError> {
+        let Some(transfers) = &self.transfers else { return Ok(None) };
+        let Some(transfer) = transfers.read(tx) else { return Ok(None) };
+        let costs = match envelope {
+            Some(envelope) => self.machine.op_costs(envelope, tx.gas_limit(), TRANSFER_GAS)?,
+            None => None,
+        };
+        let state = self.machine.state_mut();
+        let executed = transfers.execute(state, &transfer, sender, costs.as_ref())?;
+        if let Some(Executed { fees: Some(fees), .. }) = &executed {
+            state.credit(fees).map_err(|error| error.0)?;
+        }
+        Ok(executed)
+    }
+
     /// Gas used so far.
     pub fn gas_used(&self) -> u64 {
         self.gas_used
@@ -142,8 +211,8 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
     }
 
     /// State changes so far.
-    pub fn diff_so_far(&self) -> Result<StateDiff, SourceError> {
-        self.machine.state().diff()
+    pub fn diff_so_far(&mut self) -> Result<StateDiff, SourceError> {
+        self.machine.state_mut().diff()
     }
 
     /// Withdrawals, rewards, requests; gives back the output.
@@ -158,7 +227,7 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
             system::reward(&mut self.machine, &self.rules, &self.context, ommers)?;
         }
         Ok(BlockOutput {
-            diff: self.machine.state().diff()?,
+            diff: self.machine.state_mut().take_diff()?,
             receipts: self.receipts,
             gas_used: self.gas_used,
             blob_gas_used: self.blob_gas_used,
@@ -199,13 +268,6 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
             return Err(TxError::DoesNotFit("blob gas limit reached".into()));
         }
         Ok(blob_gas)
-    }
-
-    fn da_size(&self, tx: &Transaction) -> u64 {
-        match self.rules.op.is_some() && !tx.is_deposit() {
-            true => estimated_da_size(&tx.encoded_2718()),
-            false => 0,
-        }
     }
 
     /// The DA footprint scalar once `tx` is in the block: the first transaction sets it.
@@ -288,7 +350,16 @@ fn execute<S: StateSource>(
     parent: S,
     state_root: Option<&mut StateRootFn<'_>>,
 ) -> Result<BlockOutput, ExecutionError> {
-    let mut executor = BlockExecutor::new(spec, BlockContext::from_header(&block.header), parent);
+    let executor = BlockExecutor::new(spec, BlockContext::from_header(&block.header), parent);
+    Ok(execute_with(executor, block, state_root)?.0)
+}
+
+/// Executes a block with an executor that has just been made for it.
+pub(crate) fn execute_with<S: StateSource>(
+    mut executor: BlockExecutor<'_, S>,
+    block: &RecoveredBlock,
+    state_root: Option<&mut StateRootFn<'_>>,
+) -> Result<(BlockOutput, ExecutionStats), ExecutionError> {
     let transactions = block.transactions();
     executor.reserve(transactions.len());
     let mut state_root = state_root.filter(|_| !executor.rules.is(Fork::Byzantium));
@@ -302,5 +373,6 @@ fn execute<S: StateSource>(
         }
     }
     let withdrawals = block.body.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice());
-    executor.finish(&block.body.ommers, withdrawals)
+    let stats = executor.stats();
+    Ok((executor.finish(&block.body.ommers, withdrawals)?, stats))
 }

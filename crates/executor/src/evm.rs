@@ -3,7 +3,9 @@
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
 use banyan_primitives::{Address, Bytes, Log, SourceError, StateSource, Transaction, U256};
 use op_revm::{
-    L1BlockInfo, OpBuilder, OpEvm, OpSpecId, OpTransaction, OpTransactionError, handler::OpHandler,
+    L1BlockInfo, OpBuilder, OpEvm, OpSpecId, OpTransaction, OpTransactionError,
+    constants::{BASE_FEE_RECIPIENT, L1_FEE_RECIPIENT, OPERATOR_FEE_RECIPIENT},
+    handler::OpHandler,
 };
 use revm::{
     Context, Journal, MainBuilder, MainnetEvm,
@@ -16,15 +18,20 @@ use revm::{
     handler::{
         EthFrame, EvmTr, Handler, MainnetHandler, SystemCallTx, instructions::EthInstructions,
     },
-    interpreter::interpreter::EthInterpreter,
+    interpreter::{Gas, interpreter::EthInterpreter},
     primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, hardfork::SpecId},
+    state::EvmState,
 };
 
 use crate::{
     BlockContext, TxError,
     collision::Eip7610,
+    fees::FeeAmounts,
+    l1_cost::Envelope,
     op_precompiles::OpPrecompileSet,
+    pay_later::{PayLater, effective_used, tip},
     state::{BlockState, DbError},
+    transfer::OpCosts,
     tx::{op_tx_env, tx_env},
     words,
 };
@@ -34,6 +41,9 @@ pub(crate) type EvmContext<S, T, SPEC, C> =
     Context<BlockEnv, T, CfgEnv<SPEC>, BlockState<S>, Journal<BlockState<S>>, C>;
 type EthContext<S> = EvmContext<S, TxEnv, SpecId, ()>;
 type OpContext<S> = EvmContext<S, OpTransaction<TxEnv>, OpSpecId, L1BlockInfo>;
+
+/// A journal's table beyond this many accounts costs more to empty than to make anew.
+const LARGE_TABLE: usize = 256;
 
 /// Most blobs in one transaction since Osaka (EIP-7594).
 const MAX_BLOBS_PER_TX: u64 = 6;
@@ -60,6 +70,17 @@ pub(crate) struct Executed {
     pub(crate) gas_used: u64,
     pub(crate) logs: Vec<Log>,
     pub(crate) output: Bytes,
+    /// What the recipients of fees are still to get.
+    pub(crate) fees: Option<FeeAmounts>,
+}
+
+/// Who pays the recipients of a transaction's fees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fees {
+    /// revm, transaction by transaction: the oracle.
+    Paid,
+    /// The caller, later.
+    Counted,
 }
 
 impl<'a, S: StateSource> Machine<'a, S> {
@@ -87,13 +108,6 @@ impl<'a, S: StateSource> Machine<'a, S> {
         }
     }
 
-    pub(crate) fn state(&self) -> &BlockState<S> {
-        match self {
-            Self::Eth(evm) => &evm.ctx_ref().journaled_state.database,
-            Self::Op(evm) => &evm.ctx_ref().journaled_state.database,
-        }
-    }
-
     pub(crate) fn state_mut(&mut self) -> &mut BlockState<S> {
         match self {
             Self::Eth(evm) => &mut evm.ctx().journaled_state.database,
@@ -101,31 +115,97 @@ impl<'a, S: StateSource> Machine<'a, S> {
         }
     }
 
+    /// The accounts that every transaction pays, in the order of [`FeeAmounts`].
+    pub(crate) fn fee_recipients(&self) -> Vec<Address> {
+        match self {
+            Self::Eth(evm) => vec![evm.ctx_ref().block.beneficiary],
+            Self::Op(evm) => vec![
+                evm.ctx_ref().block.beneficiary,
+                L1_FEE_RECIPIENT,
+                BASE_FEE_RECIPIENT,
+                OPERATOR_FEE_RECIPIENT,
+            ],
+        }
+    }
+
+    /// What a user's transaction pays on an OP chain besides gas and value; `None` on Ethereum.
+    pub(crate) fn op_costs(
+        &mut self,
+        envelope: &Envelope,
+        gas_limit: u64,
+        gas_used: u64,
+    ) -> Result<Option<OpCosts>, SourceError> {
+        let Self::Op(evm) = self else { return Ok(None) };
+        let fork = evm.ctx().cfg.spec;
+        let info = fetch_l1_info(evm)?;
+        let l1 = envelope.l1_cost(info, fork);
+        let charge = |gas: u64| match fork.is_enabled_in(OpSpecId::ISTHMUS) {
+            true => info.operator_fee_charge(&envelope.encoded, U256::from(gas), fork),
+            false => U256::ZERO,
+        };
+        Ok(Some(OpCosts { l1, operator_most: charge(gas_limit), operator: charge(gas_used) }))
+    }
+
     /// Executes a transaction and keeps its changes. On an error nothing has changed.
     pub(crate) fn transact(
         &mut self,
         tx: &Transaction,
         sender: Address,
+        envelope: Option<&Envelope>,
+        fees: Fees,
     ) -> Result<Executed, TxError> {
-        let result = match self {
+        let result = self.run(tx, sender, envelope, fees);
+        let executed = self.settle(result)?;
+        if let Some(fees) = &executed.fees {
+            self.state_mut().credit(fees).map_err(|error| error.0)?;
+        }
+        Ok(executed)
+    }
+
+    /// Executes a transaction on the state, whose changes stay in the journal.
+    fn run(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        envelope: Option<&Envelope>,
+        fees: Fees,
+    ) -> Result<Executed, TxError> {
+        match self {
             Self::Eth(evm) => {
                 evm.ctx().tx = tx_env(tx, sender);
-                let result = EthHandler::default().run(evm);
+                let result = match fees {
+                    Fees::Paid => EthHandler::default().run(evm).map(Executed::from),
+                    Fees::Counted => {
+                        let mut handler = PayLater::new(EthHandler::default(), eth_fees);
+                        let result = handler.run(evm);
+                        result.map(|result| Executed::with_fees(result, handler.fees()))
+                    }
+                };
                 let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
-                result.map(Executed::from).map_err(|error| tx_error(error, &ctx.tx, fee, Ok))
+                result.map_err(|error| tx_error(error, &ctx.tx, fee, Ok))
             }
             Self::Op(evm) => {
-                evm.ctx().tx = op_tx_env(tx, sender);
+                // The oracle leaves that to op-revm.
+                if let (Some(envelope), Fees::Counted) = (envelope, fees) {
+                    let fork = evm.ctx().cfg.spec;
+                    let info = fetch_l1_info(evm)?;
+                    info.tx_l1_cost = Some(envelope.l1_cost(info, fork));
+                }
+                evm.ctx().tx = op_tx_env(tx, sender, envelope);
                 // Deposits are not subject to EIP-7825, and revm would hold gas above the cap back.
                 evm.ctx().cfg.tx_gas_limit_cap = tx.is_deposit().then_some(u64::MAX);
-                let result = OptimismHandler::new().run(evm);
+                let result = match fees {
+                    Fees::Paid => OptimismHandler::new().run(evm).map(Executed::from),
+                    Fees::Counted => {
+                        let mut handler = PayLater::new(OptimismHandler::new(), op_fees);
+                        let result = handler.run(evm);
+                        result.map(|result| Executed::with_fees(result, handler.fees()))
+                    }
+                };
                 let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
-                result
-                    .map(Executed::from)
-                    .map_err(|error| tx_error(error, &ctx.tx, fee, op_invalid))
+                result.map_err(|error| tx_error(error, &ctx.tx, fee, op_invalid))
             }
-        };
-        self.settle(result)
+        }
     }
 
     /// Calls a system contract as the protocol does: 30 Mgas, no fees, outside of the block's gas.
@@ -150,31 +230,94 @@ impl<'a, S: StateSource> Machine<'a, S> {
     /// Empties revm's journal: into the state after a success, else into nothing, so that whatever
     /// a refused transaction loaded or deducted is gone.
     fn settle<E>(&mut self, result: Result<Executed, E>) -> Result<Executed, E> {
-        let changes = match self {
+        let mut changes = self.take_changes();
+        let executed = match result {
+            Ok(executed) => {
+                self.state_mut().commit(&mut changes);
+                Ok(executed)
+            }
+            Err(error) => {
+                changes.clear();
+                Err(error)
+            }
+        };
+        self.give_table(changes);
+        executed
+    }
+
+    /// All that the last transaction read and wrote. The journal is empty afterwards.
+    fn take_changes(&mut self) -> EvmState {
+        match self {
             Self::Eth(evm) => evm.ctx().journaled_state.finalize(),
             Self::Op(evm) => evm.ctx().journaled_state.finalize(),
-        };
-        let executed = result?;
-        self.state_mut().commit(changes);
-        Ok(executed)
+        }
+    }
+
+    /// Gives the journal an empty table to use again, unless it is too large to be worth it.
+    fn give_table(&mut self, table: EvmState) {
+        if table.capacity() > LARGE_TABLE {
+            return;
+        }
+        match self {
+            Self::Eth(evm) => evm.ctx().journaled_state.inner.state = table,
+            Self::Op(evm) => evm.ctx().journaled_state.inner.state = table,
+        }
+    }
+}
+
+/// The L1 attributes that hold for the block: those stored when its first user's transaction runs.
+fn fetch_l1_info<'e, S: StateSource>(
+    evm: &'e mut OptimismEvm<'_, S>,
+) -> Result<&'e mut L1BlockInfo, SourceError> {
+    let context = evm.ctx();
+    let number = context.block.number;
+    if context.chain.l2_block != Some(number) {
+        let state = &mut context.journaled_state.database;
+        let info = L1BlockInfo::try_fetch(state, number, context.cfg.spec);
+        context.chain = info.map_err(|error| error.0)?;
+    }
+    Ok(&mut context.chain)
+}
+
+/// What the recipients get from the transaction in the context of an Ethereum chain.
+fn eth_fees<S: StateSource>(evm: &mut EthEvm<'_, S>, gas: &Gas) -> FeeAmounts {
+    let mut fees = FeeAmounts::default();
+    fees.0[0] = tip(evm.ctx_ref(), gas);
+    fees
+}
+
+/// As [`eth_fees`], on an OP chain.
+fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> FeeAmounts {
+    let tip = tip(evm.ctx_ref(), gas);
+    let context = evm.ctx();
+    let (fork, used) = (context.cfg.spec, effective_used(gas));
+    let base = U256::from(context.block.basefee) * U256::from(used);
+    // Without it the transaction was refused before it was run.
+    let encoded = context.tx.enveloped_tx.as_ref().map_or(&[][..], |bytes| bytes);
+    let l1 = context.chain.calculate_tx_l1_cost(encoded, fork);
+    let operator = match fork.is_enabled_in(OpSpecId::ISTHMUS) {
+        true => context.chain.operator_fee_charge(encoded, U256::from(used), fork),
+        false => U256::ZERO,
+    };
+    FeeAmounts([tip, l1, base, operator])
+}
+
+impl Executed {
+    fn with_fees<H>(result: ExecutionResult<H>, fees: Option<FeeAmounts>) -> Self {
+        Self { fees, ..Self::from(result) }
     }
 }
 
 impl<H> From<ExecutionResult<H>> for Executed {
     fn from(result: ExecutionResult<H>) -> Self {
         let (success, gas_used) = (result.is_success(), result.tx_gas_used());
-        match result {
-            ExecutionResult::Success { logs, output, .. } => {
-                Self { success, gas_used, logs, output: output.into_data() }
-            }
+        let (logs, output) = match result {
+            ExecutionResult::Success { logs, output, .. } => (logs, output.into_data()),
             // Logs of a failed transaction are not part of its receipt.
-            ExecutionResult::Revert { output, .. } => {
-                Self { success, gas_used, logs: Vec::new(), output }
-            }
-            ExecutionResult::Halt { .. } => {
-                Self { success, gas_used, logs: Vec::new(), output: Bytes::new() }
-            }
-        }
+            ExecutionResult::Revert { output, .. } => (Vec::new(), output),
+            ExecutionResult::Halt { .. } => (Vec::new(), Bytes::new()),
+        };
+        Self { success, gas_used, logs, output, fees: None }
     }
 }
 

@@ -4,8 +4,7 @@ use banyan_chainspec::ChainSpec;
 use banyan_primitives::{RecoveredBlock, StateSource};
 
 use crate::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn,
-    block::{execute_block, execute_block_with_roots},
+    BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn, block::execute_with,
 };
 
 /// How to execute blocks. All ways give the same result; they differ in speed.
@@ -111,8 +110,7 @@ impl Executor {
         block: &RecoveredBlock,
         parent: &S,
     ) -> Result<Execution, ExecutionError> {
-        let output = execute_block(spec, block, parent)?;
-        Ok(Execution { output, stats: ExecutionStats::default() })
+        self.execute(spec, block, parent, None)
     }
 
     /// As [`Self::execute_block`], with the state roots of receipts before Byzantium
@@ -124,8 +122,23 @@ impl Executor {
         parent: &S,
         state_root: &mut StateRootFn<'_>,
     ) -> Result<Execution, ExecutionError> {
-        let output = execute_block_with_roots(spec, block, parent, state_root)?;
-        Ok(Execution { output, stats: ExecutionStats::default() })
+        self.execute(spec, block, parent, Some(state_root))
+    }
+
+    fn execute<S: StateSource + Sync>(
+        &self,
+        spec: &ChainSpec,
+        block: &RecoveredBlock,
+        parent: &S,
+        state_root: Option<&mut StateRootFn<'_>>,
+    ) -> Result<Execution, ExecutionError> {
+        let context = BlockContext::from_header(&block.header);
+        let executor = match self.config.workers {
+            0 => BlockExecutor::new(spec, context, parent),
+            _ => BlockExecutor::with_shortcuts(spec, context, parent)?,
+        };
+        let (output, stats) = execute_with(executor, block, state_root)?;
+        Ok(Execution { output, stats })
     }
 
     /// Lets `build` execute a block step by step, with the workers running ahead on what it

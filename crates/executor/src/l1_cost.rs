@@ -1,6 +1,7 @@
 use banyan_chainspec::{ChainSpec, OpFork, Rules};
 use banyan_primitives::{
-    Encodable2718, SealedBlock, SourceError, StateSource, Transaction, TransactionTrait, U256,
+    Bytes, Encodable2718, SealedBlock, SourceError, StateSource, Transaction, TransactionTrait,
+    U256,
 };
 use op_revm::{L1BlockInfo, OpSpecId, estimate_tx_compressed_size};
 
@@ -8,6 +9,9 @@ use crate::{evm::op_spec_id, state::BlockState};
 
 /// First bytes of the L1 attributes calldata up to Delta (`setL1BlockValues`).
 const BEDROCK_SELECTOR: [u8; 4] = [0x01, 0x5d, 0x8e, 0xb9];
+
+/// Gas of a byte of calldata on L1.
+const CALLDATA_GAS: u64 = 16;
 
 /// Lengths of the L1 attributes calldata, in bytes.
 const BEDROCK_LENGTH: usize = 4 + 8 * 32;
@@ -86,6 +90,44 @@ pub fn l1_cost<S: StateSource>(
 /// Fjord's estimate of the compressed size of an encoded transaction, bytes (at least 100).
 pub fn estimated_da_size(encoded: &[u8]) -> u64 {
     estimate_tx_compressed_size(encoded) / 1_000_000
+}
+
+/// A user's transaction as an OP chain charges for it: its bytes, and what was computed from them
+/// once.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    /// EIP-2718 form.
+    pub(crate) encoded: Bytes,
+    /// Fjord's estimate of the compressed size, millionths of a byte.
+    estimate: u64,
+}
+
+impl Envelope {
+    pub(crate) fn new(tx: &Transaction) -> Self {
+        let encoded: Bytes = tx.encoded_2718().into();
+        let estimate = estimate_tx_compressed_size(&encoded);
+        Self { encoded, estimate }
+    }
+
+    /// Estimated compressed size, bytes.
+    pub(crate) fn da_size(&self) -> u64 {
+        self.estimate / 1_000_000
+    }
+
+    /// The L1 data fee, wei. Since Fjord it follows from the estimate.
+    pub(crate) fn l1_cost(&self, info: &L1BlockInfo, fork: OpSpecId) -> U256 {
+        if !fork.is_enabled_in(OpSpecId::FJORD) {
+            let mut info = L1BlockInfo { tx_l1_cost: None, ..info.clone() };
+            return info.calculate_tx_l1_cost(&self.encoded, fork);
+        }
+        let price =
+            |fee: U256, scalar: Option<U256>| fee.saturating_mul(scalar.unwrap_or_default());
+        let calldata_fee = info.l1_base_fee.saturating_mul(U256::from(CALLDATA_GAS));
+        let blob_fee = info.l1_blob_base_fee.unwrap_or_default();
+        let scaled = price(calldata_fee, Some(info.l1_base_fee_scalar))
+            .saturating_add(price(blob_fee, info.l1_blob_base_fee_scalar));
+        U256::from(self.estimate).saturating_mul(scaled) / U256::from(1_000_000_000_000_u64)
+    }
 }
 
 /// L1 fee fields for every transaction of a block, from the L1 attributes deposit that opens it.

@@ -13,13 +13,16 @@ mod deposit_log;
 mod error;
 mod evm;
 mod executor;
+mod fees;
 mod l1_cost;
 mod memory;
 mod op_precompiles;
+mod pay_later;
 mod precompiles;
 mod simulate;
 mod state;
 mod system;
+mod transfer;
 mod tx;
 mod words;
 

@@ -1,5 +1,7 @@
 //! The state of a block under execution: what was read from the parent, and what became of it.
 
+use std::collections::hash_map::Entry as MapEntry;
+
 use banyan_primitives::{
     Account, AccountDiff, Address, AddressMap, B256, B256Map, Bytes, HashMap, SourceError,
     StateDiff, StateSource, U256,
@@ -9,6 +11,8 @@ use revm::{
     database_interface::DBErrorMarker,
     state::{AccountInfo, Bytecode, EvmState},
 };
+
+use crate::fees::{FeeAmounts, FeeCounters};
 
 /// A [`SourceError`] on its way through revm.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,45 +25,50 @@ impl DBErrorMarker for DbError {}
 /// nothing is written below.
 pub(crate) struct BlockState<S> {
     source: S,
-    accounts: AddressMap<Entry>,
+    /// Every account read or changed, in the form of the diff that comes out in the end: until
+    /// then most of them say "no change". The parent's storage of an account is visible unless it
+    /// is `wiped`, or there was no account `before`. Slots of a wiped account have no true `before`
+    /// yet.
+    accounts: AddressMap<AccountDiff>,
     codes: B256Map<Bytecode>,
+    fees: FeeCounters,
 }
 
-/// One account that was read or changed.
-struct Entry {
-    before: Option<Account>,
-    now: Option<Account>,
-    /// The parent's storage is not visible: no account then, destroyed since, or created anew.
-    cleared: bool,
-    slots: HashMap<U256, Slot>,
+fn cleared(entry: &AccountDiff) -> bool {
+    entry.wiped || entry.before.is_none()
 }
 
-/// One storage slot that was read or changed. In a cleared account `before` says nothing.
-struct Slot {
-    before: U256,
-    now: U256,
+fn clear_storage(entry: &mut AccountDiff) {
+    // Where there was no account, there was no storage.
+    entry.wiped = entry.before.is_some();
+    entry.storage.clear();
 }
 
-impl Entry {
-    fn clear_storage(&mut self) {
-        self.cleared = true;
-        self.slots.clear();
-    }
+fn destroy(entry: &mut AccountDiff) {
+    entry.after = None;
+    clear_storage(entry);
+}
 
-    fn destroy(&mut self) {
-        self.now = None;
-        self.clear_storage();
-    }
-
-    /// The parent had storage which this block removed (or may have had: only the source knows).
-    fn wiped(&self) -> bool {
-        self.cleared && self.before.is_some()
+/// Adds to a balance as a transaction's fee does: what would overflow is lost. With `clear_empty`
+/// (EIP-161) an account that is empty even then ceases to exist.
+fn add_fee(entry: &mut AccountDiff, wei: U256, clear_empty: bool) {
+    let mut account = entry.after.unwrap_or_default();
+    account.balance = account.balance.checked_add(wei).unwrap_or(account.balance);
+    if clear_empty && account.is_empty() {
+        destroy(entry);
+    } else {
+        entry.after = Some(account);
     }
 }
 
 impl<S: StateSource> BlockState<S> {
     pub(crate) fn new(source: S) -> Self {
-        Self { source, accounts: AddressMap::default(), codes: B256Map::default() }
+        Self {
+            source,
+            accounts: AddressMap::default(),
+            codes: B256Map::default(),
+            fees: FeeCounters::default(),
+        }
     }
 
     /// Makes room for about `accounts` more, since rehashing large tables is dear.
@@ -68,19 +77,20 @@ impl<S: StateSource> BlockState<S> {
     }
 
     pub(crate) fn account(&mut self, address: Address) -> Result<Option<Account>, DbError> {
-        Ok(self.entry(address)?.now)
+        Ok(self.entry(address)?.after)
     }
 
-    /// Writes balance and nonce outside of a transaction. Storage stays as it is.
+    /// Writes balance and nonce. Storage stays as it is.
     pub(crate) fn set_account(&mut self, address: Address, to: Account) -> Result<(), DbError> {
-        self.entry(address)?.now = Some(to);
+        self.fees.watch(to.balance);
+        self.entry(address)?.after = Some(to);
         Ok(())
     }
 
     /// Replaces the code of an account outside of a transaction.
     pub(crate) fn set_code(&mut self, address: Address, code: Bytes) -> Result<(), DbError> {
         let code = Bytecode::new_legacy(code);
-        let account = self.entry(address)?.now.unwrap_or_default();
+        let account = self.entry(address)?.after.unwrap_or_default();
         let code_hash = code.hash_slow();
         self.codes.insert(code_hash, code);
         self.set_account(address, Account { code_hash, ..account })
@@ -95,19 +105,49 @@ impl<S: StateSource> BlockState<S> {
         clear_empty: bool,
     ) -> Result<(), DbError> {
         let entry = self.entry(address)?;
-        let mut account = entry.now.unwrap_or_default();
+        let mut account = entry.after.unwrap_or_default();
         account.balance = account.balance.saturating_add(wei);
         if clear_empty && account.is_empty() {
-            entry.destroy();
+            destroy(entry);
         } else {
-            entry.now = Some(account);
+            entry.after = Some(account);
         }
         Ok(())
     }
 
-    /// Takes over what a transaction left in revm's journal.
-    pub(crate) fn commit(&mut self, changes: EvmState) {
-        for (address, account) in changes {
+    /// Keeps the fees of `recipients` as counters from now on.
+    pub(crate) fn count_fees(&mut self, recipients: &[Address]) -> Result<(), DbError> {
+        for recipient in recipients {
+            // Loading shows an absurd balance.
+            self.entry(*recipient)?;
+        }
+        self.fees.start(recipients);
+        Ok(())
+    }
+
+    /// Notes a balance that was written.
+    pub(crate) fn watch(&mut self, balance: U256) {
+        self.fees.watch(balance);
+    }
+
+    /// Credits one transaction's fees, in the order of the recipients.
+    pub(crate) fn credit(&mut self, fees: &FeeAmounts) -> Result<(), DbError> {
+        self.fees.credit(fees);
+        if self.fees.eager { self.settle_fees() } else { Ok(()) }
+    }
+
+    /// Adds what the counters hold to the balances.
+    pub(crate) fn settle_fees(&mut self) -> Result<(), DbError> {
+        for index in 0..self.fees.len() {
+            let recipient = self.fees.recipient(index);
+            self.entry(recipient)?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what a transaction left in revm's journal; the table's room is left for the next.
+    pub(crate) fn commit(&mut self, changes: &mut EvmState) {
+        for (address, account) in changes.drain() {
             if account.is_touched() {
                 self.commit_account(address, account);
             }
@@ -115,86 +155,99 @@ impl<S: StateSource> BlockState<S> {
     }
 
     fn commit_account(&mut self, address: Address, account: revm::state::Account) {
+        self.fees.watch(account.info.balance);
         let entry = self.accounts.get_mut(&address).expect("revm loads what it touches");
         // Before EIP-161 revm marks a touched empty account as created, or leaves it untouched.
         if account.is_selfdestructed() || (account.is_empty() && !account.is_created()) {
-            entry.destroy();
+            destroy(entry);
             return;
         }
         if account.is_created() {
-            entry.clear_storage();
+            clear_storage(entry);
         }
         let AccountInfo { balance, nonce, code_hash, code, .. } = account.info;
         let now = Account { nonce, balance, code_hash };
         if let Some(code) = code
-            && entry.now.is_none_or(|old| old.code_hash != code_hash)
+            && entry.after.is_none_or(|old| old.code_hash != code_hash)
         {
             self.codes.insert(code_hash, code);
         }
-        entry.now = Some(now);
+        entry.after = Some(now);
         for (slot, value) in account.storage {
             if value.is_changed() {
-                let now = value.present_value;
-                entry
-                    .slots
-                    .entry(slot)
-                    .and_modify(|slot| slot.now = now)
-                    .or_insert(Slot { before: U256::ZERO, now });
+                set_slot(entry, slot, value.present_value);
             }
         }
     }
 
-    fn entry(&mut self, address: Address) -> Result<&mut Entry, DbError> {
-        use std::collections::hash_map::Entry as MapEntry;
-        match self.accounts.entry(address) {
-            MapEntry::Occupied(entry) => Ok(entry.into_mut()),
+    /// The account, read from the parent if the block has not seen it, with its fees.
+    pub(crate) fn entry(&mut self, address: Address) -> Result<&mut AccountDiff, DbError> {
+        let pending = self.fees.take(&address);
+        let entry = match self.accounts.entry(address) {
+            MapEntry::Occupied(entry) => entry.into_mut(),
             MapEntry::Vacant(vacant) => {
                 let before = self.source.account(&address)?;
-                Ok(vacant.insert(Entry {
-                    before,
-                    now: before,
-                    cleared: before.is_none(),
-                    slots: HashMap::default(),
-                }))
+                self.fees.watch(before.map_or(U256::ZERO, |account| account.balance));
+                let unchanged = AccountDiff { before, after: before, ..Default::default() };
+                vacant.insert(unchanged)
             }
+        };
+        if let Some(wei) = pending {
+            add_fee(entry, wei, self.fees.clear_empty);
+            self.fees.watch(entry.after.map_or(U256::ZERO, |account| account.balance));
         }
+        Ok(entry)
     }
 
-    /// What differs from the parent state. Reads the source only for storage written again after
-    /// the account was destroyed.
-    pub(crate) fn diff(&self) -> Result<StateDiff, SourceError> {
-        let mut diff = StateDiff::default();
-        for (address, entry) in &self.accounts {
-            let account = AccountDiff {
-                before: entry.before,
-                after: entry.now,
-                wiped: entry.wiped(),
-                storage: self.changed_slots(address, entry)?,
-            };
+    /// What differs from the parent state, so far. Reads the source only for storage written again
+    /// after the account was destroyed.
+    pub(crate) fn diff(&mut self) -> Result<StateDiff, SourceError> {
+        self.settle_fees().map_err(|error| error.0)?;
+        let mut accounts = self.accounts.clone();
+        self.only_changes(&mut accounts)
+    }
+
+    /// As [`Self::diff`], at the end: the table becomes the diff.
+    pub(crate) fn take_diff(&mut self) -> Result<StateDiff, SourceError> {
+        self.settle_fees().map_err(|error| error.0)?;
+        let mut accounts = std::mem::take(&mut self.accounts);
+        self.only_changes(&mut accounts)
+    }
+
+    fn only_changes(
+        &self,
+        accounts: &mut AddressMap<AccountDiff>,
+    ) -> Result<StateDiff, SourceError> {
+        let mut codes = B256Map::default();
+        let mut failed = None;
+        accounts.retain(|address, entry| {
+            if let Err(error) = self.only_changed_slots(address, entry) {
+                failed = Some(error);
+            }
+            self.add_new_code(entry, &mut codes);
             // Not `is_noop`: a slot written back to its old value after a wipe counts.
-            if account.before == account.after && !account.wiped && account.storage.is_empty() {
-                continue;
-            }
-            self.add_new_code(&account, &mut diff.codes);
-            diff.accounts.insert(*address, account);
+            entry.before != entry.after || entry.wiped || !entry.storage.is_empty()
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(StateDiff { accounts: std::mem::take(accounts), codes }),
         }
-        Ok(diff)
     }
 
-    fn changed_slots(
+    fn only_changed_slots(
         &self,
         address: &Address,
-        entry: &Entry,
-    ) -> Result<HashMap<U256, (U256, U256)>, SourceError> {
-        let mut changed = HashMap::default();
-        for (&slot, value) in &entry.slots {
-            if entry.wiped() && !value.now.is_zero() {
-                changed.insert(slot, (self.source.storage(address, slot)?, value.now));
-            } else if !entry.wiped() && value.before != value.now {
-                changed.insert(slot, (value.before, value.now));
-            }
+        entry: &mut AccountDiff,
+    ) -> Result<(), SourceError> {
+        if !entry.wiped {
+            entry.storage.retain(|_, (before, after)| before != after);
+            return Ok(());
         }
-        Ok(changed)
+        entry.storage.retain(|_, (_, after)| !after.is_zero());
+        for (slot, (before, _)) in &mut entry.storage {
+            *before = self.source.storage(address, *slot)?;
+        }
+        Ok(())
     }
 
     fn add_new_code(&self, account: &AccountDiff, codes: &mut B256Map<Bytes>) {
@@ -207,11 +260,24 @@ impl<S: StateSource> BlockState<S> {
     }
 }
 
+/// Writes a slot.
+fn set_slot(entry: &mut AccountDiff, slot: U256, value: U256) {
+    grow(&mut entry.storage);
+    entry.storage.entry(slot).or_default().1 = value;
+}
+
+/// A contract with many slots in use will have more: fewer, larger steps than the table's own.
+fn grow(slots: &mut HashMap<U256, (U256, U256)>) {
+    if slots.len() == slots.capacity() && slots.len() > 16 {
+        slots.reserve(3 * slots.len());
+    }
+}
+
 impl<S: StateSource> Database for BlockState<S> {
     type Error = DbError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DbError> {
-        Ok(self.entry(address)?.now.map(|account| AccountInfo {
+        Ok(self.entry(address)?.after.map(|account| AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.code_hash,
@@ -233,20 +299,34 @@ impl<S: StateSource> Database for BlockState<S> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
+        if let Some(entry) = self.accounts.get_mut(&address) {
+            return read_slot(&self.source, entry, address, slot);
+        }
         self.entry(address)?;
         let entry = self.accounts.get_mut(&address).expect("inserted above");
-        if let Some(value) = entry.slots.get(&slot) {
-            return Ok(value.now);
-        }
-        if entry.cleared {
-            return Ok(U256::ZERO);
-        }
-        let value = self.source.storage(&address, slot)?;
-        entry.slots.insert(slot, Slot { before: value, now: value });
-        Ok(value)
+        read_slot(&self.source, entry, address, slot)
     }
 
     fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
         Ok(self.source.block_hash(number)?)
     }
+}
+
+/// Reads a slot, from the parent if the block has not seen it.
+fn read_slot<S: StateSource>(
+    source: &S,
+    entry: &mut AccountDiff,
+    address: Address,
+    slot: U256,
+) -> Result<U256, DbError> {
+    if let Some((_, now)) = entry.storage.get(&slot) {
+        return Ok(*now);
+    }
+    if cleared(entry) {
+        return Ok(U256::ZERO);
+    }
+    let value = source.storage(&address, slot)?;
+    grow(&mut entry.storage);
+    entry.storage.insert(slot, (value, value));
+    Ok(value)
 }

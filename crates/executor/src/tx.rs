@@ -1,5 +1,6 @@
 //! From our transactions to revm's.
 
+use crate::l1_cost::Envelope;
 use banyan_primitives::{Address, Encodable2718, Transaction, TransactionTrait};
 use op_revm::{OpTransaction, transaction::deposit::DepositTransactionParts};
 use revm::{context::TxEnv, context_interface::either::Either};
@@ -24,7 +25,11 @@ pub(crate) fn tx_env(tx: &Transaction, sender: Address) -> TxEnv {
     }
 }
 
-pub(crate) fn op_tx_env(tx: &Transaction, sender: Address) -> OpTransaction<TxEnv> {
+pub(crate) fn op_tx_env(
+    tx: &Transaction,
+    sender: Address,
+    envelope: Option<&Envelope>,
+) -> OpTransaction<TxEnv> {
     let mut env = OpTransaction::new(tx_env(tx, sender));
     match tx.as_deposit() {
         Some(deposit) => {
@@ -35,7 +40,10 @@ pub(crate) fn op_tx_env(tx: &Transaction, sender: Address) -> OpTransaction<TxEn
             );
         }
         // The L1 fee is charged for these bytes.
-        None => env.enveloped_tx = Some(tx.encoded_2718().into()),
+        None => {
+            let encoded = envelope.map(|envelope| envelope.encoded.clone());
+            env.enveloped_tx = Some(encoded.unwrap_or_else(|| tx.encoded_2718().into()));
+        }
     }
     env
 }

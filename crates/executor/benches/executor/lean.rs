@@ -1,49 +1,147 @@
-//! The contender: revm used plainly. One EVM for the block, a map of accounts below it, each
-//! transaction executed and committed; receipts and final state are its output.
+//! The contender: revm used plainly. One EVM for the block on pre-sized tables, a map of accounts
+//! below it (with analysed code), results and final state as its output. In two ways, of which the
+//! better counts: each transaction committed to a map, or all of them left in the journal.
 
-use banyan_primitives::{Address, Transaction, TransactionTrait};
+use std::any::Any;
+
+use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
+use banyan_chainspec::{Fork, OpFork, Rules};
+use banyan_primitives::{Address, Bytes, Encodable2718, Transaction, TransactionTrait};
+use op_revm::{
+    DefaultOp, OpBuilder, OpContext, OpSpecId, OpTransaction,
+    transaction::deposit::DepositTransactionParts,
+};
 use revm::{
-    Context, ExecuteCommitEvm, MainBuilder, MainContext,
+    Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, SystemCallEvm,
     context::{BlockEnv, CfgEnv, TxEnv},
-    context_interface::block::BlobExcessGasAndPrice,
+    context_interface::{block::BlobExcessGasAndPrice, either::Either, result::ExecutionResult},
     database::{CacheDB, EmptyDB},
-    primitives::{KECCAK_EMPTY, hardfork::SpecId},
+    handler::MainnetContext,
+    primitives::{KECCAK_EMPTY, U256, hardfork::SpecId},
     state::{AccountInfo, Bytecode},
 };
 
 use crate::workload::Workload;
 
-/// Executes the block; gives the gas used.
-pub(crate) fn run(workload: &Workload) -> u64 {
-    let block = &workload.context;
-    let mut cfg = CfgEnv::new_with_spec(SpecId::CANCUN);
+/// How the state is kept during the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Each transaction is committed to a map over the state (`transact_commit`).
+    Commit,
+    /// All stay in revm's journal, finalized once at the end (`transact_one`).
+    Journal,
+}
+
+/// Gas used, and the rest of the output, for dropping after the clock has stopped.
+pub(crate) struct Output {
+    pub(crate) gas_used: u64,
+    _rest: Box<dyn Any>,
+}
+
+type Db<'a> = CacheDB<&'a CacheDB<EmptyDB>>;
+
+/// Executes the block; an error where plain revm cannot.
+pub(crate) fn run(workload: &Workload, style: Style) -> Result<Output, String> {
+    let rules = workload.spec.rules_of(&workload.block.header);
+    match rules.op {
+        None => run_ethereum(workload, style, &rules),
+        Some(fork) => run_op(workload, style, &rules, fork),
+    }
+}
+
+fn run_ethereum(workload: &Workload, style: Style, rules: &Rules) -> Result<Output, String> {
+    let mut cfg = CfgEnv::new_with_spec(spec_id(rules.fork));
     cfg.chain_id = workload.spec.chain_id;
-    let mut evm = Context::mainnet()
+    let mut context: MainnetContext<Db<'_>> = Context::mainnet()
         .with_db(CacheDB::new(&workload.lean))
         .with_cfg(cfg)
-        .with_block(BlockEnv {
-            number: revm::primitives::U256::from(block.number),
-            beneficiary: block.beneficiary,
-            timestamp: revm::primitives::U256::from(block.timestamp),
-            gas_limit: block.gas_limit,
-            basefee: block.base_fee.unwrap_or_default(),
-            prevrandao: Some(block.prev_randao),
-            blob_excess_gas_and_price: Some(BlobExcessGasAndPrice {
-                excess_blob_gas: 0,
-                blob_gasprice: 1,
-            }),
-            ..Default::default()
-        })
-        .build_mainnet();
+        .with_block(block_env(workload, rules));
+    match style {
+        Style::Commit => {
+            context.journaled_state.database.cache.accounts.reserve(accounts(workload))
+        }
+        Style::Journal => context.journaled_state.inner.state.reserve(accounts(workload)),
+    }
+    let mut evm = context.build_mainnet();
+    let (gas_used, results) = block(&mut evm, workload, style, rules, tx_env)?;
+    let state = evm.finalize();
+    let db = evm.ctx.journaled_state.database.cache;
+    Ok(Output { gas_used, _rest: Box::new((results, state, db)) })
+}
+
+fn run_op(
+    workload: &Workload,
+    style: Style,
+    rules: &Rules,
+    fork: OpFork,
+) -> Result<Output, String> {
+    let mut cfg = CfgEnv::new_with_spec(op_spec_id(fork));
+    cfg.chain_id = workload.spec.chain_id;
+    let mut context: OpContext<Db<'_>> = Context::op()
+        .with_db(CacheDB::new(&workload.lean))
+        .with_cfg(cfg)
+        .with_block(block_env(workload, rules));
+    match style {
+        Style::Commit => {
+            context.journaled_state.database.cache.accounts.reserve(accounts(workload))
+        }
+        Style::Journal => context.journaled_state.inner.state.reserve(accounts(workload)),
+    }
+    let mut evm = context.build_op();
+    let (gas_used, results) = block(&mut evm, workload, style, rules, op_tx_env)?;
+    let state = evm.finalize();
+    let db = evm.0.ctx.journaled_state.database.cache;
+    Ok(Output { gas_used, _rest: Box::new((results, state, db)) })
+}
+
+/// Sender and receiver of each transaction.
+fn accounts(workload: &Workload) -> usize {
+    2 * workload.block.senders.len()
+}
+
+/// All that a block does in the EVM: system calls, then transactions.
+fn block<E, H>(
+    evm: &mut E,
+    workload: &Workload,
+    style: Style,
+    rules: &Rules,
+    env: fn(&Transaction, Address) -> E::Tx,
+) -> Result<(u64, Vec<ExecutionResult<H>>), String>
+where
+    E: ExecuteCommitEvm<ExecutionResult = ExecutionResult<H>, Error: ToString> + SystemCallEvm,
+{
+    let header = &workload.block.header;
+    let beacon_root = header.parent_beacon_block_root.filter(|_| rules.is(Fork::Cancun));
+    if let Some(root) = beacon_root {
+        system_call(evm, style, BEACON_ROOTS_ADDRESS, root.0.into())?;
+    }
+    if rules.is(Fork::Prague) {
+        system_call(evm, style, HISTORY_STORAGE_ADDRESS, header.parent_hash.0.into())?;
+    }
     let mut gas_used = 0;
-    let mut results = Vec::with_capacity(workload.transactions.len());
-    for (tx, sender) in &workload.transactions {
-        let result = evm.transact_commit(tx_env(tx, *sender)).unwrap();
+    let mut results = Vec::with_capacity(workload.block.senders.len());
+    for (tx, sender) in workload.block.transactions() {
+        let tx = env(tx, sender);
+        let result = match style {
+            Style::Commit => evm.transact_commit(tx),
+            Style::Journal => evm.transact_one(tx),
+        };
+        let result = result.map_err(|error| error.to_string())?;
         gas_used += result.tx_gas_used();
         results.push(result);
     }
-    std::hint::black_box(results);
-    gas_used
+    Ok((gas_used, results))
+}
+
+fn system_call<E>(evm: &mut E, style: Style, contract: Address, input: Bytes) -> Result<(), String>
+where
+    E: ExecuteCommitEvm<Error: ToString> + SystemCallEvm,
+{
+    evm.system_call_one(contract, input).map_err(|error| error.to_string())?;
+    if style == Style::Commit {
+        evm.commit_inner();
+    }
+    Ok(())
 }
 
 /// The state in revm's own form.
@@ -55,7 +153,7 @@ pub(crate) fn database(state: &banyan_executor::MemoryState) -> CacheDB<EmptyDB>
             balance: account.balance,
             nonce: account.nonce,
             code_hash: if code.is_some() { account.code_hash } else { KECCAK_EMPTY },
-            code: code.map(Bytecode::new_legacy),
+            code: code.map(Bytecode::new_raw),
             ..Default::default()
         };
         db.insert_account_info(*address, info);
@@ -63,10 +161,34 @@ pub(crate) fn database(state: &banyan_executor::MemoryState) -> CacheDB<EmptyDB>
             db.insert_account_storage(*address, *slot, *value).unwrap();
         }
     }
+    for (number, hash) in &state.block_hashes {
+        db.cache.block_hashes.insert(U256::from(*number), *hash);
+    }
     db
 }
 
+fn block_env(workload: &Workload, rules: &Rules) -> BlockEnv {
+    let header = &workload.block.header;
+    let blob_price = rules.blobs.map(|blobs| {
+        let excess = header.excess_blob_gas.unwrap_or_default();
+        BlobExcessGasAndPrice::new(excess, blobs.update_fraction.max(1))
+    });
+    BlockEnv {
+        number: U256::from(header.number),
+        beneficiary: header.beneficiary,
+        timestamp: U256::from(header.timestamp),
+        gas_limit: header.gas_limit,
+        basefee: header.base_fee_per_gas.unwrap_or_default(),
+        difficulty: header.difficulty,
+        prevrandao: rules.is(Fork::Paris).then_some(header.mix_hash),
+        blob_excess_gas_and_price: blob_price
+            .or_else(|| rules.is(Fork::Cancun).then(|| BlobExcessGasAndPrice::new(0, 1))),
+        ..Default::default()
+    }
+}
+
 fn tx_env(tx: &Transaction, sender: Address) -> TxEnv {
+    let authorizations = tx.authorization_list().unwrap_or_default();
     TxEnv {
         tx_type: tx.tx_type() as u8,
         caller: sender,
@@ -77,7 +199,51 @@ fn tx_env(tx: &Transaction, sender: Address) -> TxEnv {
         data: tx.input().clone(),
         nonce: tx.nonce(),
         chain_id: tx.chain_id(),
+        access_list: tx.access_list().cloned().unwrap_or_default(),
         gas_priority_fee: tx.max_priority_fee_per_gas(),
-        ..Default::default()
+        blob_hashes: tx.blob_versioned_hashes().unwrap_or_default().to_vec(),
+        max_fee_per_blob_gas: tx.max_fee_per_blob_gas().unwrap_or_default(),
+        authorization_list: authorizations.iter().cloned().map(Either::Left).collect(),
+    }
+}
+
+fn op_tx_env(tx: &Transaction, sender: Address) -> OpTransaction<TxEnv> {
+    let mut env = OpTransaction::new(tx_env(tx, sender));
+    match tx.as_deposit() {
+        Some(deposit) => {
+            env.deposit = DepositTransactionParts::new(
+                deposit.source_hash,
+                Some(deposit.mint),
+                deposit.is_system_transaction,
+            );
+        }
+        None => env.enveloped_tx = Some(tx.encoded_2718().into()),
+    }
+    env
+}
+
+/// Rules of the blocks that are measured.
+fn spec_id(fork: Fork) -> SpecId {
+    match fork {
+        Fork::Byzantium => SpecId::BYZANTIUM,
+        Fork::Petersburg => SpecId::PETERSBURG,
+        Fork::Istanbul | Fork::MuirGlacier => SpecId::ISTANBUL,
+        Fork::Berlin => SpecId::BERLIN,
+        Fork::London | Fork::ArrowGlacier | Fork::GrayGlacier => SpecId::LONDON,
+        Fork::Paris => SpecId::MERGE,
+        Fork::Shanghai => SpecId::SHANGHAI,
+        Fork::Cancun => SpecId::CANCUN,
+        Fork::Prague => SpecId::PRAGUE,
+        Fork::Osaka => SpecId::OSAKA,
+        other => unreachable!("no block of {other:?} is measured"),
+    }
+}
+
+fn op_spec_id(fork: OpFork) -> OpSpecId {
+    match fork {
+        OpFork::Holocene => OpSpecId::HOLOCENE,
+        OpFork::Isthmus => OpSpecId::ISTHMUS,
+        OpFork::Jovian => OpSpecId::JOVIAN,
+        other => unreachable!("no block of {other:?} is measured"),
     }
 }

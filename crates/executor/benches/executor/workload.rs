@@ -3,10 +3,10 @@
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use banyan_chainspec::ChainSpec;
-use banyan_executor::{BlockContext, MemoryState};
+use banyan_executor::{MemoryState, execute_block};
 use banyan_primitives::{
-    Address, B256, Bytes, Signature, Transaction, TxKind, U256, address, alloy_primitives::hex,
-    keccak256,
+    Address, B256, BlockBody, Bytes, Header, RecoveredBlock, Sealable, SealedBlock, Signature,
+    Transaction, TxKind, U256, address, alloy_primitives::hex, keccak256,
 };
 use revm::database::{CacheDB, EmptyDB};
 
@@ -29,74 +29,116 @@ const TOKEN_CODE: &[u8] = &hex!(
 
 /// A block and the state below it, in the form of each contender.
 pub(crate) struct Workload {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) spec: ChainSpec,
-    pub(crate) context: BlockContext,
+    /// Its header says the gas used.
+    pub(crate) block: RecoveredBlock,
     pub(crate) state: MemoryState,
     pub(crate) lean: CacheDB<EmptyDB>,
-    /// With their senders.
-    pub(crate) transactions: Vec<(Transaction, Address)>,
+}
+
+/// A workload that is not made yet.
+pub(crate) struct Plan {
+    pub(crate) name: String,
+    pub(crate) make: Box<dyn FnOnce() -> Workload>,
+}
+
+impl Plan {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        make: impl FnOnce(String) -> Workload + 'static,
+    ) -> Self {
+        let name = name.into();
+        Self { name: name.clone(), make: Box::new(move || make(name)) }
+    }
 }
 
 /// Sender and receiver of transaction number `n`.
 type Pair = fn(u64) -> (u64, u64);
 
-impl Workload {
-    /// All of them, each filling `gas_limit`.
-    pub(crate) fn all(gas_limit: u64) -> impl Iterator<Item = Self> {
-        let transfers: [(&'static str, Pair); 5] = [
-            ("transfers, self", |n| (n, n)),
-            ("transfers, distinct", |n| (2 * n, 2 * n + 1)),
-            ("transfers, one receiver", |n| (n + 1, 0)),
-            ("transfers, one sender", |n| (0, n + 1)),
-            ("transfers, chain", |n| (n, n + 1)),
-        ];
-        let tokens: [(&'static str, Pair); 2] = [
-            ("erc20, independent", |n| (2 * n, 2 * n + 1)),
-            ("erc20, one receiver", |n| (n + 1, 0)),
-        ];
-        let transfers = transfers.into_iter().map(move |(name, pair)| {
-            let count = gas_limit / TRANSFER_GAS;
-            Self::new(name, gas_limit, count, pair, |to| (to, U256::ONE, Bytes::new()))
-        });
-        let tokens = tokens.into_iter().map(move |(name, pair)| {
-            let count = gas_limit / TOKEN_GAS;
-            Self::new(name, gas_limit, count, pair, |to| (TOKEN, U256::ZERO, token_call(to)))
-        });
-        transfers.chain(tokens)
+/// All of them; `gas` is that of a block (unless told: two sizes of transfers, one of the rest).
+pub(crate) fn all(gas: Option<u64>) -> Vec<Plan> {
+    let transfers: [(&str, Pair); 5] = [
+        ("self", |n| (n, n)),
+        ("distinct", |n| (2 * n, 2 * n + 1)),
+        ("one receiver", |n| (n + 1, 0)),
+        ("one sender", |n| (0, n + 1)),
+        ("chain", |n| (n, n + 1)),
+    ];
+    let tokens: [(&str, Pair); 2] =
+        [("independent", |n| (2 * n, 2 * n + 1)), ("one receiver", |n| (n + 1, 0))];
+    let mut plans = Vec::new();
+    for gas in gas.map_or(vec![60_000_000, 1_000_000_000], |gas| vec![gas]) {
+        plans.extend(transfers.map(|(name, pair)| {
+            let name = format!("transfers, {name}, {} Mgas", gas / 1_000_000);
+            Plan::new(name, move |name| {
+                let call = |to| (to, U256::ONE, Bytes::new());
+                Workload::calls(name, gas, gas / TRANSFER_GAS, pair, call)
+            })
+        }));
     }
+    let gas = gas.unwrap_or(60_000_000);
+    plans.extend(tokens.map(|(name, pair)| {
+        Plan::new(format!("erc20 minimal, {name}"), move |name| {
+            let call = |to| (TOKEN, U256::ZERO, token_call(to));
+            Workload::calls(name, gas, gas / TOKEN_GAS, pair, call)
+        })
+    }));
+    plans
+}
 
-    fn new(
-        name: &'static str,
+impl Workload {
+    fn calls(
+        name: String,
         gas_limit: u64,
         count: u64,
         pair: Pair,
         call: fn(Address) -> (Address, U256, Bytes),
     ) -> Self {
         let mut nonces = std::collections::HashMap::<u64, u64>::new();
-        let transactions: Vec<(Transaction, Address)> = (0..count)
-            .map(|n| {
-                let (from, to) = pair(n);
-                let nonce = nonces.entry(from).or_default();
-                let (to, value, input) = call(account(to));
-                let tx = transaction(*nonce, to, value, input);
-                *nonce += 1;
-                (tx, account(from))
-            })
-            .collect();
-        let state = state(2 * count + 2);
-        let lean = lean::database(&state);
-        let context = BlockContext {
+        let transactions = (0..count).map(|n| {
+            let (from, to) = pair(n);
+            let nonce = nonces.entry(from).or_default();
+            let (to, value, input) = call(account(to));
+            let tx = transaction(*nonce, to, value, input);
+            *nonce += 1;
+            (tx, account(from))
+        });
+        let transactions = transactions.collect();
+        Self::synthetic(name, gas_limit, transactions, state(2 * count + 2))
+    }
+
+    /// A block of these transactions, all of which must succeed.
+    fn synthetic(
+        name: String,
+        gas_limit: u64,
+        transactions: Vec<(Transaction, Address)>,
+        state: MemoryState,
+    ) -> Self {
+        let (transactions, senders): (Vec<_>, Vec<_>) = transactions.into_iter().unzip();
+        let mut header = Header {
             number: 1,
             timestamp: 1,
             beneficiary: address!("0x00000000000000000000000000000000000000be"),
             gas_limit,
-            base_fee: Some(7),
-            prev_randao: B256::repeat_byte(1),
+            base_fee_per_gas: Some(7),
+            mix_hash: B256::repeat_byte(1),
             excess_blob_gas: Some(0),
+            blob_gas_used: Some(0),
             ..Default::default()
         };
-        Self { name, spec: spec(), context, state, lean, transactions }
+        let body = BlockBody { transactions, ommers: Vec::new(), withdrawals: None };
+        let block = |header: &Header| {
+            let header = header.clone().seal_slow();
+            RecoveredBlock::new(SealedBlock { header, body: body.clone() }, senders.clone())
+        };
+        let spec = spec();
+        let output = execute_block(&spec, &block(&header), &state).unwrap();
+        let failed = output.receipts.iter().position(|receipt| !receipt.success);
+        assert_eq!(failed, None, "{name}: a transaction fails");
+        header.gas_used = output.gas_used;
+        let (block, lean) = (block(&header), lean::database(&state));
+        Self { name, spec, block, state, lean }
     }
 }
 

@@ -146,7 +146,7 @@ pub(crate) fn run(
 }
 
 /// Finishes without the parts that need system contracts.
-pub(crate) fn finish(executor: BlockExecutor<'_, &MemoryState>) -> BlockOutput {
+pub(crate) fn finish(mut executor: BlockExecutor<'_, &MemoryState>) -> BlockOutput {
     BlockOutput {
         receipts: executor.receipts().to_vec(),
         gas_used: executor.gas_used(),
