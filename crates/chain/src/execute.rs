@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
-use banyan_executor::{
-    BlockOutput, Execution, ExecutionError, ExecutionStats, execute_block_with_roots,
-};
+use banyan_executor::{BlockOutput, Execution, ExecutionError, execute_block_with_roots};
 use banyan_primitives::{B256, RecoveredBlock, SourceError, StateDiff, trie::HashedDiff};
 use banyan_state::{Layer, StateView};
 
 use crate::{
     BlockTimings, ChainError, ExecutedBlock,
+    executed::record_execution,
     machine::Chain,
     seal::{message_passer_root, withdrawals_root_is_state},
 };
@@ -34,7 +33,7 @@ impl Chain {
         let execution =
             self.executor.execute_block_with_roots(&self.spec, block, parent, &mut root);
         if let Ok(execution) = &execution {
-            record(block, &execution.stats);
+            record_execution(block.number(), &execution.stats);
         }
         let outcome = outcome(execution.map(|Execution { output, .. }| output))?;
         self.settle(block, parent, outcome, started.elapsed())
@@ -187,36 +186,6 @@ fn difference(one: &Outcome, other: &Outcome) -> Option<&'static str> {
         (one.diff != other.diff, "state changes"),
     ];
     parts.into_iter().find_map(|(differs, what)| differs.then_some(what))
-}
-
-/// How a block was executed, as counters and in the log.
-fn record(block: &RecoveredBlock, stats: &ExecutionStats) {
-    let counts = [
-        ("banyan_executor_transactions_total", stats.transactions),
-        ("banyan_executor_run_ahead_total", stats.run_ahead),
-        ("banyan_executor_valid_total", stats.valid),
-        ("banyan_executor_stale_total", stats.stale),
-        ("banyan_executor_by_committer_total", stats.by_committer),
-        ("banyan_executor_transfers_total", stats.transfers),
-        ("banyan_executor_programs_total", stats.programs),
-        ("banyan_executor_program_misses_total", stats.program_misses),
-    ];
-    for (name, count) in counts {
-        metrics::counter!(name).increment(count);
-    }
-    tracing::debug!(
-        number = block.number(),
-        hash = %block.hash(),
-        transactions = stats.transactions,
-        run_ahead = stats.run_ahead,
-        valid = stats.valid,
-        stale = stats.stale,
-        by_committer = stats.by_committer,
-        transfers = stats.transfers,
-        programs = stats.programs,
-        program_misses = stats.program_misses,
-        "executed"
-    );
 }
 
 #[cfg(test)]

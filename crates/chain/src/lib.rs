@@ -28,7 +28,7 @@ mod tree;
 mod view;
 
 pub use error::{ChainError, ForkchoiceError, OpenError};
-pub use executed::{BlockTimings, ExecutedBlock};
+pub use executed::{BlockTimings, ExecutedBlock, record_execution};
 pub use handle::{
     CanonicalChange, ChainConfig, ChainHandle, Durability, ForkchoiceState, PayloadStatus,
 };

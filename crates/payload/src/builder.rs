@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use banyan_chain::{SealRequest, seal};
+use banyan_chain::{SealRequest, record_execution, seal};
 use banyan_chainspec::{ChainSpec, Fork};
 use banyan_consensus::{
     AttributesError, attributes_extra_data, blob_base_fee, is_activation_block, next_base_fee,
@@ -99,6 +99,7 @@ impl Builder<'_> {
                 let context = context.clone();
                 let mut draft = Draft { executor, context, content: Content::default() };
                 self.execute(&mut draft, job, forced_done)?;
+                record_execution(draft.context.number, &draft.executor.stats());
                 let withdrawals = job.attributes.withdrawals.as_ref();
                 let output = draft.executor.finish(&[], withdrawals.map(|list| list.as_slice()))?;
                 Ok((output, draft.content))
@@ -261,3 +262,6 @@ impl From<ExecutionError> for BuildError {
         fault(&error)
     }
 }
+
+#[cfg(test)]
+mod tests;
