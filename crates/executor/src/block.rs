@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
 use banyan_primitives::{
     Address, B256, Header, Receipt, RecoveredBlock, Requests, SourceError, StateDiff, StateSource,
@@ -7,6 +9,7 @@ use banyan_primitives::{
 use crate::{
     BlockContext, ExecutionError, ExecutionStats, TxError,
     ahead::{Certainty, RunAhead, Scout},
+    codes::CodeCache,
     evm::{Executed, Fees, Machine},
     l1_cost::{DaScalar, Envelope},
     system,
@@ -108,6 +111,12 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
             executor.fees = Fees::Counted;
         }
         Ok(executor)
+    }
+
+    /// Shares analysed code with other blocks.
+    pub(crate) fn with_codes(mut self, codes: &Arc<CodeCache>) -> Self {
+        self.machine.state_mut().share_codes(codes.clone());
+        self
     }
 
     /// Takes what workers leave in `ahead`.

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{RecoveredBlock, StateSource, TransactionTrait};
 
@@ -5,6 +7,7 @@ use crate::{
     BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn,
     ahead::{self, RunAhead, Targets},
     block::{execute_with, is_cheap},
+    codes::CodeCache,
     transfer::Transfers,
 };
 
@@ -86,6 +89,7 @@ pub struct Executor {
     /// All threads but the committer's; `None` if there are no others.
     pool: Option<rayon::ThreadPool>,
     targets: Targets,
+    codes: Arc<CodeCache>,
 }
 
 impl Executor {
@@ -97,7 +101,7 @@ impl Executor {
             .thread_name(|index| format!("exec-{index}"));
         // Without its threads it is slower, and as right.
         let pool = (threads > 0).then(|| pool.build().ok()).flatten();
-        Self { config, pool, targets: Targets::default() }
+        Self { config, pool, targets: Targets::default(), codes: Arc::default() }
     }
 
     /// The settings.
@@ -136,18 +140,19 @@ impl Executor {
     ) -> Result<Execution, ExecutionError> {
         let context = BlockContext::from_header(&block.header);
         if self.config.workers == 0 {
-            return finish(BlockExecutor::new(spec, context, parent), block, state_root);
+            let executor = BlockExecutor::new(spec, context, parent).with_codes(&self.codes);
+            return finish(executor, block, state_root);
         }
         let transfers = Transfers::new(spec.chain_id, &context.rules(spec), &context);
         if !self.pays(block, transfers.as_ref()) {
             let executor = BlockExecutor::with_shortcuts(spec, context, parent)?;
-            return finish(executor, block, state_root);
+            return finish(executor.with_codes(&self.codes), block, state_root);
         }
         self.scope(spec, context.clone(), parent, |ahead| {
             let transactions = block.transactions().map(|(tx, sender)| (tx.clone(), sender));
             ahead.offer(transactions, |tx| is_cheap(transfers.as_ref(), tx));
             let executor = BlockExecutor::with_shortcuts(spec, context, parent)?;
-            finish(executor.with_ahead(ahead), block, state_root)
+            finish(executor.with_codes(&self.codes).with_ahead(ahead), block, state_root)
         })
     }
 
@@ -170,7 +175,13 @@ impl Executor {
         parent: &'s S,
         commit: impl for<'x> FnOnce(&'x RunAhead<'x, &'x S>) -> R,
     ) -> R {
-        let ahead = RunAhead::new(spec, context, parent, &self.targets, self.config.perturb);
+        let ahead = RunAhead::new(
+            spec,
+            context,
+            parent,
+            (&self.targets, self.codes.clone()),
+            self.config.perturb,
+        );
         let Some(pool) = &self.pool else { return commit(&ahead) };
         pool.in_place_scope(|scope| {
             for _ in 1..self.config.workers {
@@ -191,13 +202,14 @@ impl Executor {
         build: impl FnOnce(BlockExecutor<'_, &S>) -> R,
     ) -> R {
         if self.config.workers == 0 {
-            return build(BlockExecutor::new(spec, context, parent));
+            return build(BlockExecutor::new(spec, context, parent).with_codes(&self.codes));
         }
         if self.pool.is_none() {
-            return build(shortcuts(spec, context, parent));
+            return build(shortcuts(spec, context, parent).with_codes(&self.codes));
         }
         self.scope(spec, context.clone(), parent, |ahead| {
-            build(shortcuts(spec, context, parent).with_ahead(ahead))
+            let executor = shortcuts(spec, context, parent).with_codes(&self.codes);
+            build(executor.with_ahead(ahead))
         })
     }
 }

@@ -7,6 +7,7 @@ mod access;
 mod ahead;
 mod block;
 mod call;
+mod codes;
 mod collision;
 mod context;
 mod dao;
@@ -20,6 +21,8 @@ mod memory;
 mod op_precompiles;
 mod pay_later;
 mod precompiles;
+#[allow(dead_code, reason = "the committer is to call it")]
+mod program;
 mod simulate;
 mod state;
 mod system;

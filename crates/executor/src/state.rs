@@ -1,6 +1,6 @@
 //! The state of a block under execution: what was read from the parent, and what became of it.
 
-use std::collections::hash_map::Entry as MapEntry;
+use std::{collections::hash_map::Entry as MapEntry, sync::Arc};
 
 use banyan_primitives::{
     Account, AccountDiff, Address, AddressMap, B256, B256Map, Bytes, HashMap, SourceError,
@@ -12,7 +12,10 @@ use revm::{
     state::{AccountInfo, Bytecode, EvmState},
 };
 
-use crate::fees::{FeeAmounts, FeeCounters};
+use crate::{
+    codes::CodeCache,
+    fees::{FeeAmounts, FeeCounters},
+};
 
 /// A [`SourceError`] on its way through revm.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +34,8 @@ pub(crate) struct BlockState<S> {
     /// yet.
     accounts: AddressMap<AccountDiff>,
     codes: B256Map<Bytecode>,
+    /// Code known from other blocks.
+    shared_codes: Option<Arc<CodeCache>>,
     fees: FeeCounters,
 }
 
@@ -85,8 +90,14 @@ impl<S: StateSource> BlockState<S> {
             source,
             accounts: AddressMap::default(),
             codes: B256Map::default(),
+            shared_codes: None,
             fees: FeeCounters::default(),
         }
+    }
+
+    /// Looks for code in `codes` before the source.
+    pub(crate) fn share_codes(&mut self, codes: Arc<CodeCache>) {
+        self.shared_codes = Some(codes);
     }
 
     /// Makes room for about `accounts` more, since rehashing large tables is dear.
@@ -366,10 +377,18 @@ impl<S: StateSource> Database for BlockState<S> {
         if let Some(code) = self.codes.get(&hash) {
             return Ok(code.clone());
         }
+        let shared = self.shared_codes.as_ref();
+        if let Some(code) = shared.and_then(|codes| codes.get(&hash)) {
+            self.codes.insert(hash, code.clone());
+            return Ok(code);
+        }
         let bytes = self.source.code(&hash)?;
         // Bytes that only look like a delegation could be deployed before EIP-3541.
         let code = Bytecode::new_raw_checked(bytes.clone())
             .unwrap_or_else(|_| Bytecode::new_legacy(bytes));
+        if let Some(codes) = shared {
+            codes.insert(hash, code.clone());
+        }
         self.codes.insert(hash, code.clone());
         Ok(code)
     }

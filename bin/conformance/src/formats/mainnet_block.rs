@@ -3,23 +3,24 @@
 
 use anyhow::{Context, ensure};
 use banyan_chainspec::{ChainSpec, Fork};
-use banyan_executor::{BlockOutput, execute_block};
+use banyan_executor::BlockOutput;
 use banyan_primitives::{Header, roots};
 use banyan_testing::real_block::BlockCase;
 
 use super::{Loaded, stem};
-use crate::{Case, collect::FixtureFile};
+use crate::{Case, Worker, collect::FixtureFile};
 
 /// One case.
 pub(crate) fn load(file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
     let case = BlockCase::parse(text)?;
     let stem = stem(file);
-    Ok(vec![Case::new(stem, case.fork.clone(), move |_| run(&case))].into())
+    Ok(vec![Case::new(stem, case.fork.clone(), move |worker| run(&case, worker))].into())
 }
 
-fn run(case: &BlockCase) -> anyhow::Result<()> {
+fn run(case: &BlockCase, worker: &Worker) -> anyhow::Result<()> {
     let real = case.open()?;
-    let output = execute_block(&real.spec, &real.block, &real.state)?;
+    let executor = worker.executor();
+    let output = executor.execute_block(&real.spec, &real.block, &real.state)?.output;
     compare(&real.spec, &real.block.header, &output)
         .with_context(|| format!("{} block {}", case.chain, case.number))
 }

@@ -27,7 +27,7 @@ use self::{
     targets::Target,
     versions::{AccountVersion, Versions},
 };
-use crate::{BlockContext, l1_cost::Envelope};
+use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope};
 
 pub(crate) use self::{
     snapshot::Snapshot,
@@ -109,7 +109,10 @@ pub(crate) struct RunAhead<'a, S> {
     entries: RwLock<Vec<Arc<Entry>>>,
     linker: Mutex<Linker>,
     versions: Versions,
+    /// Created in this block.
     codes: RwLock<B256Map<Bytes>>,
+    /// Known from other blocks.
+    known_codes: Arc<CodeCache>,
     l1_info: OnceLock<L1BlockInfo>,
     /// Index of the committer's transaction.
     position: AtomicU32,
@@ -135,7 +138,7 @@ impl<'a, S> RunAhead<'a, S> {
         spec: &'a ChainSpec,
         context: BlockContext,
         source: S,
-        targets: &'a Targets,
+        (targets, known_codes): (&'a Targets, Arc<CodeCache>),
         perturb: Option<u64>,
     ) -> Self {
         Self {
@@ -147,6 +150,7 @@ impl<'a, S> RunAhead<'a, S> {
             linker: Mutex::default(),
             versions: Versions::new(),
             codes: RwLock::default(),
+            known_codes,
             l1_info: OnceLock::new(),
             position: AtomicU32::new(0),
             events: AtomicU32::new(0),

@@ -40,6 +40,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
     pub(crate) fn new(ahead: &'a RunAhead<'a, S>) -> Self {
         let snapshot = Snapshot::new(ahead);
         let mut machine = Machine::new(ahead.spec, &ahead.rules, &ahead.context, snapshot);
+        machine.state_mut().share_codes(ahead.known_codes.clone());
         machine.stop_when_overtaken();
         if let Some(info) = ahead.l1_info() {
             machine.set_l1_info(info);

@@ -128,11 +128,14 @@ impl Plan {
     ) -> Sent {
         let scene = Scene { world, header, rules, live, gas };
         if rules.op.is_some() {
-            if index == 0 && !rng.random_ratio(1, 40) {
+            // Where anybody may set the attributes, no deposit comes after a user was refused: which
+            // of them holds then is nobody's question.
+            if index == 0 && (world.open_l1 || !rng.random_ratio(1, 40)) {
                 return scene.attributes(rng);
             }
             let front = index < 3 && rng.random_ratio(1, 3);
-            if front || (self.late_deposits && rng.random_ratio(1, 8)) {
+            let late = self.late_deposits && rng.random_ratio(1, 8);
+            if (front || late) && !world.open_l1 {
                 return scene.deposit(rng);
             }
         }

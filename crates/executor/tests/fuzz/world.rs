@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) genesis: MemoryState,
     pub(crate) first_time: u64,
     pub(crate) cast: Cast,
+    /// Anybody may set the L1 attributes.
+    pub(crate) open_l1: bool,
 }
 
 /// Who plays.
@@ -106,7 +108,8 @@ impl World {
         // The older rules of two: code for them runs under both.
         let first = spec.rules(1, first_time, spec.terminal_total_difficulty.is_some()).fork;
         let mut cast = Cast::new(rng, first, spec.is_op());
-        let mut genesis = accounts(rng, &spec, &cast, first);
+        let open_l1 = spec.is_op() && rng.random_ratio(1, 10);
+        let mut genesis = accounts(rng, &spec, &cast, first, open_l1);
         if whales && !spec.is_op() {
             cast.beneficiaries
                 .retain(|address| genesis.get(address).is_none_or(|a| a.code.is_empty()));
@@ -118,7 +121,7 @@ impl World {
         spec.alloc = genesis;
         spec.deposit_contract = DEPOSIT_CONTRACT;
         let genesis = MemoryState::from_alloc(&spec.alloc);
-        Self { name, spec, genesis, first_time, cast }
+        Self { name, spec, genesis, first_time, cast, open_l1 }
     }
 }
 
@@ -183,7 +186,13 @@ fn account(nonce: u64, balance: U256, code: impl Into<Bytes>) -> GenesisAccount 
     GenesisAccount { nonce, balance, code: code.into(), ..Default::default() }
 }
 
-fn accounts(rng: &mut ChaCha8Rng, spec: &ChainSpec, cast: &Cast, fork: Fork) -> Accounts {
+fn accounts(
+    rng: &mut ChaCha8Rng,
+    spec: &ChainSpec,
+    cast: &Cast,
+    fork: Fork,
+    open_l1: bool,
+) -> Accounts {
     let mut all = Accounts::new();
     for address in &cast.senders {
         let balance = match rng.random_range(0..12) {
@@ -210,7 +219,7 @@ fn accounts(rng: &mut ChaCha8Rng, spec: &ChainSpec, cast: &Cast, fork: Fork) -> 
     add_tokens(rng, cast, fork, &mut all);
     add_oddities(rng, cast, fork, &mut all);
     if spec.is_op() {
-        add_op(rng, cast, &mut all);
+        add_op(rng, cast, open_l1, &mut all);
     } else {
         add_system(rng, &mut all);
     }
@@ -275,9 +284,9 @@ fn add_oddities(rng: &mut impl Rng, cast: &Cast, fork: Fork, all: &mut Accounts)
 }
 
 /// What pays for L1, and the vaults: bare, absent or with code that empties them.
-fn add_op(rng: &mut impl Rng, cast: &Cast, all: &mut Accounts) {
+fn add_op(rng: &mut impl Rng, cast: &Cast, open_l1: bool, all: &mut Accounts) {
     // Only the depositor may set the attributes; on a few chains anybody.
-    let guard = match rng.random_ratio(1, 10) {
+    let guard = match open_l1 {
         true => String::new(),
         false => format!("caller {DEPOSITOR} xor @no jumpi"),
     };
