@@ -68,7 +68,8 @@ fn node(args: &NodeArgs, ignored: &[&str]) -> Result<()> {
 }
 
 fn import(args: &ImportArgs) -> Result<()> {
-    let head = banyan_node::import(&store(&args.store), &args.files)?;
+    let executor = config::executor(&args.executor);
+    let head = banyan_node::import(&store(&args.store), &args.files, executor)?;
     eprintln!("imported; head is block {head}");
     Ok(())
 }

@@ -4,14 +4,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use banyan_node::{
     AuthSettings, BuilderConfig, ChainChoice, ChainConfig, Client, DEV_MNEMONIC, DataDir,
-    DevConfig, FileLogConfig, LogConfig, LogLevel, Namespace, NetworkConfig, NodeConfig, NodeKey,
-    PoolConfig, PublicSettings, RpcConfig, Sequencer, ServerLimits,
+    DevConfig, ExecutorConfig, FileLogConfig, LogConfig, LogLevel, Namespace, NetworkConfig,
+    NodeConfig, NodeKey, PoolConfig, PublicSettings, RpcConfig, Sequencer, ServerLimits,
 };
 
 use crate::{
     args::{
-        AuthArgs, ChainArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs, RpcLimitArgs, SendArgs,
-        StoreArgs, TxPoolArgs, WsArgs,
+        AuthArgs, ChainArgs, ExecutorArgs, HttpArgs, LogArgs, NetworkArgs, NodeArgs, RpcLimitArgs,
+        SendArgs, StoreArgs, TxPoolArgs, WsArgs,
     },
     parse,
 };
@@ -265,12 +265,23 @@ fn pool(args: &TxPoolArgs, limits: &RpcLimitArgs) -> PoolConfig {
     }
 }
 
+/// `--executor.*`.
+pub(crate) fn executor(args: &ExecutorArgs) -> ExecutorConfig {
+    let default = ExecutorConfig::default();
+    ExecutorConfig {
+        workers: args.workers.map_or(default.workers, usize::from),
+        programs: args.programs,
+        ..default
+    }
+}
+
 fn persistence(args: &NodeArgs) -> ChainConfig {
     let default = ChainConfig::default();
     ChainConfig {
         keep_blocks: args.engine.memory_blocks.unwrap_or(default.keep_blocks),
         persist_threshold: args.engine.persistence_threshold.unwrap_or(default.persist_threshold),
         durability: args.engine.durability,
+        executor: executor(&args.executor),
         ..default
     }
 }

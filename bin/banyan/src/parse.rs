@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use banyan_node::{ColorChoice, Durability, LogFormat, Namespace, Nat, Sequencer};
+use banyan_node::{ColorChoice, Durability, LogFormat, Namespace, Nat, ProgramMode, Sequencer};
 
 /// Longest duration taken from the command line: a year. Keeps arithmetic with clocks safe.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -77,6 +77,16 @@ pub(crate) fn durability(text: &str) -> Result<Durability, String> {
         "process" => Ok(Durability::Process),
         "power" => Ok(Durability::Power),
         _ => Err("write process or power".to_owned()),
+    }
+}
+
+/// `--executor.programs`.
+pub(crate) fn program_mode(text: &str) -> Result<ProgramMode, String> {
+    match text {
+        "off" => Ok(ProgramMode::Off),
+        "shadow" => Ok(ProgramMode::Shadow),
+        "on" => Ok(ProgramMode::On),
+        _ => Err("write off, shadow or on".to_owned()),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use banyan_node::{
-    ChainChoice, DEV_MNEMONIC, DataDir, Durability, LogFormat, LogLevel, Namespace, Nat,
-    NodeConfig, NodeKey,
+    ChainChoice, DEV_MNEMONIC, DataDir, Durability, ExecutorConfig, LogFormat, LogLevel, Namespace,
+    Nat, NodeConfig, NodeKey, ProgramMode,
 };
 use clap::CommandFactory;
 use serde_json::Value;
@@ -176,6 +176,17 @@ fn durability_is_of_the_process_unless_power_is_asked_for() {
 }
 
 #[test]
+fn blocks_are_executed_as_asked_for() {
+    let executor = |words: &[&str]| node(words).persistence.executor;
+    assert_eq!(executor(&["node"]), ExecutorConfig::default());
+    assert_eq!(executor(&["node", "--executor.workers=0"]).workers, 0);
+    let asked = executor(&["node", "--executor.workers", "3", "--executor.programs", "shadow"]);
+    assert_eq!((asked.workers, asked.programs), (3, ProgramMode::Shadow));
+    assert!(command_line(&["node", "--executor.programs=maybe"]).is_err());
+    assert!(command_line(&["import", "--executor.workers=1", "blocks.rlp"]).is_ok());
+}
+
+#[test]
 fn the_proof_window_reaches_the_rpc_settings() {
     let window = |blocks: &str| {
         node(&["node", &format!("--rpc.eth-proof-window={blocks}")]).rpc.max_proof_blocks
@@ -293,6 +304,7 @@ fn help_is_grouped_as_people_search_it() {
         "RPC limits",
         "Gas price oracle",
         "Pool",
+        "Execution",
         "Building",
         "Rollup",
         "Metrics",

@@ -59,8 +59,8 @@ impl<'a> Node<'a> {
             ChainConfig { keep_blocks: 0, persist_threshold: 1, durability, ..Default::default() };
         let chain = ChainHandle::start(spec.clone(), database, config)?;
         let head = chain.view().head().clone();
-        let pool = PoolHandle::new(spec.clone(), PoolConfig::default(), head);
-        let payload = PayloadHandle::start_service(spec, pool.clone(), BuilderConfig::default())?;
+        let pool = PoolHandle::new(spec, PoolConfig::default(), head);
+        let payload = PayloadHandle::start_service(&chain, pool.clone(), BuilderConfig::default())?;
         let context = RpcContext {
             chain: chain.clone(),
             pool,

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use banyan_executor::BlockOutput;
+use banyan_executor::{BlockOutput, ExecutionStats};
 use banyan_primitives::{B256, B256Map, BlockRef, RecoveredBlock};
 use banyan_state::Layer;
 
@@ -50,4 +50,33 @@ impl ExecutedBlock {
     pub fn index_of(&self, tx_hash: &B256) -> Option<usize> {
         self.transactions.get(tx_hash).copied()
     }
+}
+
+/// Counts how a block was executed, and logs it.
+pub fn record_execution(number: u64, stats: &ExecutionStats) {
+    let counts = [
+        ("banyan_executor_transactions_total", stats.transactions),
+        ("banyan_executor_run_ahead_total", stats.run_ahead),
+        ("banyan_executor_valid_total", stats.valid),
+        ("banyan_executor_stale_total", stats.stale),
+        ("banyan_executor_by_committer_total", stats.by_committer),
+        ("banyan_executor_transfers_total", stats.transfers),
+        ("banyan_executor_programs_total", stats.programs),
+        ("banyan_executor_program_misses_total", stats.program_misses),
+    ];
+    for (name, count) in counts {
+        metrics::counter!(name).increment(count);
+    }
+    tracing::debug!(
+        number,
+        transactions = stats.transactions,
+        run_ahead = stats.run_ahead,
+        valid = stats.valid,
+        stale = stats.stale,
+        by_committer = stats.by_committer,
+        transfers = stats.transfers,
+        programs = stats.programs,
+        program_misses = stats.program_misses,
+        "executed"
+    );
 }

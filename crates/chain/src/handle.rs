@@ -5,6 +5,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use banyan_chainspec::ChainSpec;
+use banyan_executor::{Executor, ExecutorConfig};
 use banyan_primitives::{B256, RecoveredBlock};
 use banyan_storage::Database;
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -74,6 +75,8 @@ pub struct ChainConfig {
     pub max_reorg_depth: u64,
     /// What an acknowledged head survives.
     pub durability: Durability,
+    /// How blocks are executed.
+    pub executor: ExecutorConfig,
 }
 
 /// What a block survives from the moment when forkchoiceUpdated answered VALID with it as head.
@@ -96,6 +99,7 @@ impl Default for ChainConfig {
             max_unpersisted_blocks: 64,
             max_reorg_depth: 90_000,
             durability: Durability::default(),
+            executor: ExecutorConfig::default(),
         }
     }
 }
@@ -104,6 +108,7 @@ impl Default for ChainConfig {
 #[derive(Clone, Debug)]
 pub struct ChainHandle {
     spec: Arc<ChainSpec>,
+    executor: Arc<Executor>,
     events: Sender<Event>,
     published: Arc<ArcSwap<ChainView>>,
     changes: broadcast::Sender<Arc<CanonicalChange>>,
@@ -131,6 +136,7 @@ impl ChainHandle {
     ) -> Result<Self, OpenError> {
         let mut chain = Chain::open(Arc::clone(&spec), database, config)?;
         chain.replay_journal(progress)?;
+        let executor = Arc::clone(&chain.executor);
         let published = Arc::clone(&chain.published);
         let changes = chain.changes.clone();
         let stopping = Arc::clone(&chain.stopping);
@@ -138,7 +144,7 @@ impl ChainHandle {
         let thread = spawn(chain, inbox)
             .map_err(|error| ChainError::Fault(format!("cannot start a thread: {error}")))?;
         let thread = Arc::new(Mutex::new(Some(thread)));
-        Ok(Self { spec, events, published, changes, thread, stopping })
+        Ok(Self { spec, executor, events, published, changes, thread, stopping })
     }
 
     /// Writes everything to the database and stops the threads. Blocks until done. Requests that
@@ -180,6 +186,11 @@ impl ChainHandle {
     /// The chain's rules.
     pub const fn spec(&self) -> &Arc<ChainSpec> {
         &self.spec
+    }
+
+    /// What executes the chain's blocks. Whoever builds on it uses the same one.
+    pub const fn executor(&self) -> &Arc<Executor> {
+        &self.executor
     }
 
     /// The present view: one atomic load.

@@ -2,29 +2,15 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{
-    ExecutionResult, InvalidBlock, validate_activation, validate_body, validate_header,
-    validate_ommers, validate_output,
+    InvalidBlock, validate_activation, validate_body, validate_header, validate_ommers,
 };
-use banyan_executor::{BlockOutput, ExecutionError, execute_block_with_roots};
-use banyan_primitives::{
-    B256, RecoveredBlock, SealedBlock, SealedHeader, SourceError, StateDiff, roots,
-    trie::HashedDiff,
-};
-use banyan_state::{Layer, StateView};
+use banyan_primitives::{B256, RecoveredBlock, SealedBlock, SealedHeader, roots};
 
-use crate::{
-    BlockTimings, ChainError, ExecutedBlock, PayloadStatus,
-    machine::Chain,
-    seal::{message_passer_root, withdrawals_root_is_state},
-};
+use crate::{ChainError, ExecutedBlock, PayloadStatus, execute::Verdict, machine::Chain};
 
 /// Ommers may be children of the six nearest ancestors.
 const OMMER_DEPTH: usize = 7;
-
-/// What executing a block came to: the block, or what is wrong with it.
-type Verdict = Result<ExecutedBlock, InvalidBlock>;
 
 impl Chain {
     /// Validates and inserts a block. `Err` is our own fault, never the block's.
@@ -216,68 +202,6 @@ impl Chain {
             found.push(block);
         }
         Ok(found)
-    }
-
-    fn execute(&self, block: &RecoveredBlock, parent: &StateView) -> Result<Verdict, ChainError> {
-        let started = Instant::now();
-        let mut intermediate_root = |diff: &StateDiff| -> Result<B256, SourceError> {
-            let hashed = HashedDiff::from_diff(diff);
-            let root = state_root(parent, &hashed);
-            root.map(|output| output.root).map_err(|error| SourceError::Fault(error.to_string()))
-        };
-        let output =
-            match execute_block_with_roots(&self.spec, block, parent, &mut intermediate_root) {
-                Ok(output) => output,
-                Err(ExecutionError::Source(error)) => return Err(error.into()),
-                Err(error) => return Ok(Err(InvalidBlock::Rule(error.to_string()))),
-            };
-        if let Err(error) = self.check_output(block, &output) {
-            return Ok(Err(error));
-        }
-        let execute = started.elapsed();
-        let layer = Layer::new(block.block_ref(), block.parent_ref(), &output.diff);
-        let root = state_root(parent, &layer.state)?;
-        if let Err(error) = self.check_roots(block, parent, &root)? {
-            return Ok(Err(error));
-        }
-        let timings = BlockTimings { execute, root: started.elapsed() - execute };
-        let layer = layer.with_nodes(root.nodes);
-        Ok(Ok(ExecutedBlock::new(block.clone(), output, layer, timings)))
-    }
-
-    fn check_output(
-        &self,
-        block: &RecoveredBlock,
-        output: &BlockOutput,
-    ) -> Result<(), InvalidBlock> {
-        let result = ExecutionResult {
-            gas_used: output.gas_used,
-            receipts: &output.receipts,
-            requests: output.requests.as_ref(),
-            blob_gas_used: output.blob_gas_used,
-        };
-        validate_output(&self.spec, &block.header, &result)
-    }
-
-    fn check_roots(
-        &self,
-        block: &RecoveredBlock,
-        parent: &StateView,
-        root: &RootOutput,
-    ) -> Result<Result<(), InvalidBlock>, ChainError> {
-        let header = &block.header;
-        let mismatch = |what, header, computed| InvalidBlock::Mismatch { what, header, computed };
-        if root.root != header.state_root {
-            return Ok(Err(mismatch("state root", header.state_root, root.root)));
-        }
-        if withdrawals_root_is_state(&self.spec.rules_of(header)) {
-            let computed = message_passer_root(parent, root)?;
-            let claimed = header.withdrawals_root.unwrap_or_default();
-            if claimed != computed {
-                return Ok(Err(mismatch("withdrawals root", claimed, computed)));
-            }
-        }
-        Ok(Ok(()))
     }
 }
 

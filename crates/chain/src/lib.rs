@@ -4,7 +4,7 @@
 //! and inserts blocks, moves the head, and publishes an immutable [`ChainView`]. Readers load the
 //! view and never wait for the thread. A second thread writes old blocks to the database.
 //!
-//! `tree`, `insert` and `forkchoice` are a plain state machine without threads or
+//! `tree`, `insert`, `execute` and `forkchoice` are a plain state machine without threads or
 //! clocks in decisions; `event_loop` is the thin shell around it. Not here: building (`payload`),
 //! wire types (`rpc`).
 
@@ -12,6 +12,7 @@ mod buffer;
 mod difficulty;
 mod error;
 mod event_loop;
+mod execute;
 mod executed;
 mod forkchoice;
 mod handle;
@@ -27,7 +28,7 @@ mod tree;
 mod view;
 
 pub use error::{ChainError, ForkchoiceError, OpenError};
-pub use executed::{BlockTimings, ExecutedBlock};
+pub use executed::{BlockTimings, ExecutedBlock, record_execution};
 pub use handle::{
     CanonicalChange, ChainConfig, ChainHandle, Durability, ForkchoiceState, PayloadStatus,
 };

@@ -5,6 +5,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use banyan_chainspec::ChainSpec;
+use banyan_executor::Executor;
 use banyan_primitives::{B256, BlockRef, RecoveredBlock, SealedHeader, SourceError};
 use banyan_state::{Layer, StateView};
 use banyan_storage::{BlockRead, Database, Journal, StorageError};
@@ -26,6 +27,7 @@ pub(crate) struct Chain {
     pub(crate) spec: Arc<ChainSpec>,
     pub(crate) db: Database,
     pub(crate) config: ChainConfig,
+    pub(crate) executor: Arc<Executor>,
     pub(crate) tree: BlockTree,
     pub(crate) invalid: InvalidCache,
     pub(crate) buffer: OrphanBuffer,

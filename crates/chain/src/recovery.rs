@@ -6,6 +6,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use arc_swap::ArcSwap;
 use banyan_chainspec::ChainSpec;
 use banyan_commitment::rebuild;
+use banyan_executor::Executor;
 use banyan_primitives::{BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
 use banyan_state::{FlatState, GenesisAccount, write_genesis, write_nodes};
 use banyan_storage::{BlockRead, Database, Markers, StorageError};
@@ -53,6 +54,7 @@ impl Chain {
         Ok(Self {
             spec,
             db,
+            executor: Arc::new(Executor::new(config.executor.clone())),
             config,
             tree,
             invalid: InvalidCache::new(),

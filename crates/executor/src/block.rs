@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
 use banyan_primitives::{
     Address, B256, Header, Receipt, RecoveredBlock, Requests, SourceError, StateDiff, StateSource,
@@ -8,12 +6,14 @@ use banyan_primitives::{
 
 use crate::{
     BlockContext, ExecutionError, ExecutionStats, TxError,
-    ahead::{Certainty, RunAhead, Scout},
-    codes::CodeCache,
+    ahead::{Ahead, Certainty, RunAhead, Scout},
     evm::{Executed, Fees, Machine},
+    executor::Knowledge,
     l1_cost::{DaScalar, Envelope},
+    program::{Library, Scratch},
+    shortcuts::{Setting, Shortcut},
+    simple::SimpleRules,
     system,
-    transfer::{TRANSFER_GAS, Transfers},
 };
 
 /// Blob gas of one blob (EIP-4844).
@@ -56,31 +56,37 @@ pub struct TxOutcome {
 /// Executes a block step by step: `new` → `begin` → `execute`* → `finish`.
 #[allow(missing_debug_implementations)]
 pub struct BlockExecutor<'a, S: StateSource> {
-    spec: &'a ChainSpec,
+    pub(crate) spec: &'a ChainSpec,
     rules: Rules,
-    context: BlockContext,
-    machine: Machine<'a, S>,
+    pub(crate) context: BlockContext,
+    pub(crate) machine: Machine<'a, S>,
     receipts: Vec<Receipt>,
     gas_used: u64,
     blob_gas_used: u64,
     da_scalar: DaScalar,
     fees: Fees,
-    /// Set if plain transfers go without the EVM.
-    transfers: Option<Transfers>,
+    /// Set if simple transactions may go without the EVM.
+    pub(crate) simple: Option<SimpleRules>,
+    pub(crate) setting: Setting,
+    pub(crate) library: Option<&'a Library>,
+    pub(crate) scratch: Scratch,
     ahead: Option<&'a RunAhead<'a, S>>,
-    /// For when the next transaction is under way elsewhere.
-    scout: Option<Box<Scout<'a, S>>>,
-    stats: ExecutionStats,
+    /// Executes something ahead, for when the next transaction is under way elsewhere.
+    scout: Option<Box<dyn FnMut() -> bool + 'a>>,
+    pub(crate) stats: ExecutionStats,
 }
 
-impl<'a, S: StateSource> BlockExecutor<'a, S> {
+impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Starts on the parent's state: every transaction will go through the EVM.
     pub fn new(spec: &'a ChainSpec, context: BlockContext, source: S) -> Self {
         let rules = context.rules(spec);
         let machine = Machine::new(spec, &rules, &context, source);
         Self {
             fees: Fees::Paid,
-            transfers: None,
+            simple: None,
+            setting: Setting::new(spec.chain_id, &rules, &context),
+            library: None,
+            scratch: Scratch::default(),
             ahead: None,
             scout: None,
             stats: ExecutionStats::default(),
@@ -103,8 +109,8 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         source: S,
     ) -> Result<Self, SourceError> {
         let mut executor = Self::new(spec, context, source);
-        executor.transfers = Transfers::new(spec.chain_id, &executor.rules, &executor.context);
-        if executor.transfers.is_some() {
+        executor.simple = SimpleRules::new(spec.chain_id, &executor.rules, &executor.context);
+        if executor.simple.is_some() {
             let recipients = executor.machine.fee_recipients();
             let state = executor.machine.state_mut();
             state.count_fees(&recipients).map_err(|error| error.0)?;
@@ -113,9 +119,13 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Ok(executor)
     }
 
-    /// Shares analysed code with other blocks.
-    pub(crate) fn with_codes(mut self, codes: &Arc<CodeCache>) -> Self {
-        self.machine.state_mut().share_codes(codes.clone());
+    /// Shares with other blocks what does not depend on the block.
+    pub(crate) fn with_knowledge(mut self, knowledge: &'a Knowledge) -> Self {
+        self.machine.state_mut().share_codes(knowledge.codes.clone());
+        if self.simple.is_some() {
+            knowledge.library.begin_block();
+            self.library = Some(&knowledge.library);
+        }
         self
     }
 
@@ -144,7 +154,10 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
     pub fn offer(&mut self, candidates: Vec<(Transaction, Address)>) {
         self.receipts.reserve(candidates.len());
         if let Some(ahead) = self.ahead {
-            ahead.offer(candidates, |tx| is_cheap(self.transfers.as_ref(), tx));
+            ahead.offer(candidates.into_iter().map(|(tx, sender)| {
+                let cheap = self.is_cheap(&tx);
+                (tx, sender, cheap)
+            }));
         }
     }
 
@@ -209,6 +222,21 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Ok(TxOutcome { gas_used, success, effective_tip, da_size })
     }
 
+    /// True if the committer does `tx` faster than anybody could prepare it.
+    pub(crate) fn is_cheap(&mut self, tx: &Transaction) -> bool {
+        let Some(simple) = self.simple.as_ref().and_then(|rules| rules.read(tx)) else {
+            return false;
+        };
+        let Ok(target) = self.machine.state_mut().account(simple.to) else { return false };
+        match (target.filter(|account| account.has_code()), self.library) {
+            (None, _) => simple.input.is_empty(),
+            (Some(account), Some(library)) => {
+                library.trusts(&self.setting.call(&simple, Address::ZERO, account.code_hash))
+            }
+            (Some(_), None) => false,
+        }
+    }
+
     /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
     fn open_ahead(&mut self, tx: &Transaction) -> Result<(), SourceError> {
         let Some(ahead) = self.ahead.filter(|ahead| !ahead.is_open() && !tx.is_deposit()) else {
@@ -227,90 +255,62 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         envelope: Option<&Envelope>,
         index: Option<u32>,
     ) -> Result<Executed, TxError> {
-        if let Some(executed) = self.transfer(tx, sender, envelope)? {
-            self.stats.transfers += 1;
-            self.publish_transfer(tx, sender, index)?;
-            return Ok(executed);
-        }
         let open = self.ahead.filter(|ahead| ahead.is_open());
-        let Some((ahead, index)) = open.zip(index) else {
-            self.stats.by_committer += 1;
-            return self.machine.transact(tx, sender, envelope, self.fees);
+        let ahead = open.zip(index);
+        let watched = match self.shortcut(tx, sender, envelope, ahead)? {
+            Shortcut::Taken(executed) => return Ok(executed),
+            Shortcut::None(watched) => watched,
         };
-        if let Some(executed) = self.adopt(ahead, index)? {
-            return Ok(executed);
+        let found = match ahead {
+            Some((ahead, index)) => self.find(ahead, index)?,
+            None => None,
+        };
+        let adopted = found.is_some();
+        let (executed, mut changes) = match found {
+            Some(found) => (found.executed, found.changes),
+            None => self.machine.attempt(tx, sender, envelope, self.fees)?,
+        };
+        self.learn(watched, tx, sender, &executed, &changes);
+        if adopted {
+            self.stats.valid += 1;
+            self.machine.state_mut().adopt(&mut changes);
+        } else {
+            self.stats.by_committer += 1;
+            if let Some((ahead, index)) = ahead {
+                ahead.publish(index, &changes, Certainty::Final);
+            }
+            self.machine.state_mut().commit(&mut changes);
+            self.machine.give_table(changes);
         }
-        self.stats.by_committer += 1;
-        let (executed, mut changes) = self.machine.attempt(tx, sender, envelope, self.fees)?;
-        ahead.publish(index, &changes, Certainty::Final);
-        self.machine.state_mut().commit(&mut changes);
-        self.machine.give_table(changes);
         self.credit(&executed)?;
         Ok(executed)
     }
 
-    /// Takes over what a worker did, if that still holds.
-    fn adopt(
+    /// What a worker left for the transaction at `index`, if that still holds.
+    fn find(
         &mut self,
         ahead: &'a RunAhead<'a, S>,
         index: u32,
-    ) -> Result<Option<Executed>, SourceError> {
+    ) -> Result<Option<Ahead>, SourceError> {
         let scout = &mut self.scout;
-        let help = || scout.get_or_insert_with(|| Box::new(Scout::new(ahead))).step();
-        let Some(mut result) = ahead.take(index, help) else { return Ok(None) };
+        let help = || {
+            let make = || -> Box<dyn FnMut() -> bool + 'a> {
+                let mut scout = Scout::new(ahead);
+                Box::new(move || scout.step())
+            };
+            scout.get_or_insert_with(make)()
+        };
+        let Some(result) = ahead.take(index, help) else { return Ok(None) };
         let state = self.machine.state_mut();
-        let holds = state.adopt(&mut result.changes, result.saw_versions);
-        if !holds.map_err(|error| error.0)? {
-            self.stats.stale += 1;
-            ahead.stale(index, &result);
-            return Ok(None);
-        }
-        self.stats.valid += 1;
-        ahead.valid(index);
-        self.credit(&result.executed)?;
-        Ok(Some(result.executed))
+        let holds = state.holds(&result.changes, result.saw_versions).map_err(|error| error.0)?;
+        ahead.judge(index, &result, holds);
+        self.stats.stale += u64::from(!holds);
+        Ok(holds.then_some(*result))
     }
 
-    fn credit(&mut self, executed: &Executed) -> Result<(), SourceError> {
+    pub(crate) fn credit(&mut self, executed: &Executed) -> Result<(), SourceError> {
         let state = self.machine.state_mut();
         state.credit(executed.fees.as_ref()).map_err(|error| error.0)
-    }
-
-    /// Shows workers what a plain transfer did.
-    fn publish_transfer(
-        &mut self,
-        tx: &Transaction,
-        sender: Address,
-        index: Option<u32>,
-    ) -> Result<(), SourceError> {
-        let open = self.ahead.filter(|ahead| ahead.is_open());
-        let Some((ahead, index)) = open.zip(index) else { return Ok(()) };
-        for address in [Some(sender), tx.to()].into_iter().flatten() {
-            let account = self.machine.state_mut().account(address).map_err(|error| error.0)?;
-            ahead.publish_account(index, address, account);
-        }
-        Ok(())
-    }
-
-    /// Executes `tx` as a plain transfer, if it is one.
-    fn transfer(
-        &mut self,
-        tx: &Transaction,
-        sender: Address,
-        envelope: Option<&Envelope>,
-    ) -> Result<Option<Executed>, SourceError> {
-        let Some(transfers) = &self.transfers else { return Ok(None) };
-        let Some(transfer) = transfers.read(tx) else { return Ok(None) };
-        let costs = match envelope {
-            Some(envelope) => self.machine.op_costs(envelope, tx.gas_limit(), TRANSFER_GAS)?,
-            None => None,
-        };
-        let state = self.machine.state_mut();
-        let executed = transfers.execute(state, &transfer, sender, costs.as_ref())?;
-        if let Some(executed) = &executed {
-            self.credit(executed)?;
-        }
-        Ok(executed)
     }
 
     /// Gas used so far.
@@ -433,11 +433,6 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
             receipt.post_state = Some(root);
         }
     }
-}
-
-/// True if the committer does `tx` faster than anybody could prepare it.
-pub(crate) fn is_cheap(transfers: Option<&Transfers>, tx: &Transaction) -> bool {
-    transfers.is_some_and(|transfers| transfers.read(tx).is_some())
 }
 
 /// Executes a whole block on its parent's state, sequentially: the oracle.

@@ -33,8 +33,8 @@ use crate::{
     l1_cost::Envelope,
     op_precompiles::OpPrecompileSet,
     pay_later::{PayLater, effective_used, tip},
+    simple::OpCosts,
     state::{BlockState, DbError},
-    transfer::OpCosts,
     tx::{op_tx_env, tx_env},
     words,
 };
@@ -148,20 +148,6 @@ impl<'a, S: StateSource> Machine<'a, S> {
             false => U256::ZERO,
         };
         Ok(Some(OpCosts { l1, operator_most: charge(gas_limit), operator: charge(gas_used) }))
-    }
-
-    /// Executes a transaction and keeps its changes. On an error nothing has changed.
-    pub(crate) fn transact(
-        &mut self,
-        tx: &Transaction,
-        sender: Address,
-        envelope: Option<&Envelope>,
-        fees: Fees,
-    ) -> Result<Executed, TxError> {
-        let result = self.run(tx, sender, envelope, fees);
-        let executed = self.settle(result)?;
-        self.state_mut().credit(executed.fees.as_ref()).map_err(|error| error.0)?;
-        Ok(executed)
     }
 
     /// Executes a transaction; gives all that it read and wrote. The state is as before.

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use banyan_chainspec::ChainSpec;
-use banyan_primitives::{RecoveredBlock, StateSource, TransactionTrait};
+use banyan_primitives::{Address, RecoveredBlock, StateSource, Transaction, TransactionTrait};
 
 use crate::{
     BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn,
     ahead::{self, RunAhead, Targets},
-    block::{execute_with, is_cheap},
+    block::execute_with,
     codes::CodeCache,
-    transfer::Transfers,
+    program::Library,
 };
 
 /// Other threads are woken for a block with so much gas (limits) for the EVM: about 0.1 ms.
@@ -88,8 +88,15 @@ pub struct Executor {
     config: ExecutorConfig,
     /// All threads but the committer's; `None` if there are no others.
     pool: Option<rayon::ThreadPool>,
+    knowledge: Knowledge,
+}
+
+/// What earlier blocks taught.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    pub(crate) codes: Arc<CodeCache>,
+    pub(crate) library: Library,
     targets: Targets,
-    codes: Arc<CodeCache>,
 }
 
 impl Executor {
@@ -101,12 +108,27 @@ impl Executor {
             .thread_name(|index| format!("exec-{index}"));
         // Without its threads it is slower, and as right.
         let pool = (threads > 0).then(|| pool.build().ok()).flatten();
-        Self { config, pool, targets: Targets::default(), codes: Arc::default() }
+        let knowledge = Knowledge {
+            codes: Arc::default(),
+            library: Library::new(config.programs),
+            targets: Targets::default(),
+        };
+        Self { config, pool, knowledge }
     }
 
     /// The settings.
     pub fn config(&self) -> &ExecutorConfig {
         &self.config
+    }
+
+    /// A block came out otherwise than with plain execution: no more learnt programs from now on.
+    pub fn distrust(&self) {
+        self.knowledge.library.turn_off();
+    }
+
+    /// True after [`Self::distrust`].
+    pub fn is_distrusted(&self) -> bool {
+        self.knowledge.library.is_off()
     }
 
     /// Executes a whole block on its parent's state. Equal to [`execute_block`], the oracle.
@@ -140,31 +162,44 @@ impl Executor {
     ) -> Result<Execution, ExecutionError> {
         let context = BlockContext::from_header(&block.header);
         if self.config.workers == 0 {
-            let executor = BlockExecutor::new(spec, context, parent).with_codes(&self.codes);
+            let executor =
+                BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge);
             return finish(executor, block, state_root);
         }
-        let transfers = Transfers::new(spec.chain_id, &context.rules(spec), &context);
-        if !self.pays(block, transfers.as_ref()) {
-            let executor = BlockExecutor::with_shortcuts(spec, context, parent)?;
-            return finish(executor.with_codes(&self.codes), block, state_root);
-        }
-        self.scope(spec, context.clone(), parent, |ahead| {
-            let transactions = block.transactions().map(|(tx, sender)| (tx.clone(), sender));
-            ahead.offer(transactions, |tx| is_cheap(transfers.as_ref(), tx));
-            let executor = BlockExecutor::with_shortcuts(spec, context, parent)?;
-            finish(executor.with_codes(&self.codes).with_ahead(ahead), block, state_root)
+        let knowledge = &self.knowledge;
+        let mut executor =
+            BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
+        let candidates = match &self.pool {
+            Some(_) => self.worth_running_ahead(block, &mut executor),
+            None => None,
+        };
+        let Some(candidates) = candidates else { return finish(executor, block, state_root) };
+        self.scope(spec, context, parent, |ahead| {
+            ahead.offer(candidates.into_iter());
+            finish(executor.with_ahead(ahead), block, state_root)
         })
     }
 
-    /// True if other threads may save more than it costs to wake them: they can take over what goes
-    /// through the EVM, and that must be worth it.
-    fn pays(&self, block: &RecoveredBlock, transfers: Option<&Transfers>) -> bool {
-        let jobs = block.body.transactions.iter().filter(|tx| !tx.is_deposit());
-        let gas = jobs.filter(|tx| !is_cheap(transfers, tx)).map(|tx| (tx.gas_limit(), 1));
-        let (gas, jobs) =
-            gas.fold((0_u64, 0), |sum, tx| (sum.0.saturating_add(tx.0), sum.1 + tx.1));
-        let worth = gas >= WORTH_WAKING || self.config.perturb.is_some();
-        self.pool.is_some() && transfers.is_some() && jobs >= 2 && worth
+    /// The transactions for the workers, each with whether it is cheap. `None` if other threads
+    /// cannot save more than it costs to wake them: they can take over what goes through the EVM.
+    fn worth_running_ahead<S: StateSource>(
+        &self,
+        block: &RecoveredBlock,
+        executor: &mut BlockExecutor<'_, S>,
+    ) -> Option<Vec<(Transaction, Address, bool)>> {
+        executor.simple.as_ref()?;
+        let transactions = block.transactions();
+        let cheap: Vec<bool> = transactions.map(|(tx, _)| executor.is_cheap(tx)).collect();
+        let dear = block.body.transactions.iter().zip(&cheap);
+        let dear = dear.filter(|(tx, cheap)| !**cheap && !tx.is_deposit());
+        let (gas, jobs) = dear.fold((0_u64, 0), |(gas, jobs), (tx, _)| {
+            (gas.saturating_add(tx.gas_limit()), jobs + 1)
+        });
+        if jobs < 2 || gas < WORTH_WAKING && self.config.perturb.is_none() {
+            return None;
+        }
+        let candidates = block.transactions().zip(cheap);
+        Some(candidates.map(|((tx, sender), cheap)| (tx.clone(), sender, cheap)).collect())
     }
 
     /// Runs `commit` while the other threads run ahead.
@@ -173,13 +208,13 @@ impl Executor {
         spec: &'s ChainSpec,
         context: BlockContext,
         parent: &'s S,
-        commit: impl for<'x> FnOnce(&'x RunAhead<'x, &'x S>) -> R,
+        commit: impl for<'x> FnOnce(&'x RunAhead<'x, &'s S>) -> R,
     ) -> R {
         let ahead = RunAhead::new(
             spec,
             context,
             parent,
-            (&self.targets, self.codes.clone()),
+            (&self.knowledge.targets, self.knowledge.codes.clone()),
             self.config.perturb,
         );
         let Some(pool) = &self.pool else { return commit(&ahead) };
@@ -202,13 +237,15 @@ impl Executor {
         build: impl FnOnce(BlockExecutor<'_, &S>) -> R,
     ) -> R {
         if self.config.workers == 0 {
-            return build(BlockExecutor::new(spec, context, parent).with_codes(&self.codes));
+            return build(
+                BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge),
+            );
         }
         if self.pool.is_none() {
-            return build(shortcuts(spec, context, parent).with_codes(&self.codes));
+            return build(shortcuts(spec, context, parent).with_knowledge(&self.knowledge));
         }
         self.scope(spec, context.clone(), parent, |ahead| {
-            let executor = shortcuts(spec, context, parent).with_codes(&self.codes);
+            let executor = shortcuts(spec, context, parent).with_knowledge(&self.knowledge);
             build(executor.with_ahead(ahead))
         })
     }

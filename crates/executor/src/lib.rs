@@ -23,10 +23,11 @@ mod pay_later;
 mod precompiles;
 #[allow(dead_code, reason = "the committer is to call it")]
 mod program;
+mod shortcuts;
+mod simple;
 mod simulate;
 mod state;
 mod system;
-mod transfer;
 mod tx;
 mod words;
 

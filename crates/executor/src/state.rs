@@ -116,6 +116,18 @@ impl<S: StateSource> BlockState<S> {
         Ok(())
     }
 
+    /// Writes a slot that was read before.
+    pub(crate) fn set_slot(
+        &mut self,
+        address: Address,
+        slot: U256,
+        value: U256,
+    ) -> Result<(), DbError> {
+        let entry = self.entry(address)?;
+        entry.storage.entry(slot).or_default().1 = value;
+        Ok(())
+    }
+
     /// Replaces the code of an account outside of a transaction.
     pub(crate) fn set_code(&mut self, address: Address, code: Bytes) -> Result<(), DbError> {
         let code = Bytecode::new_legacy(code);
@@ -209,20 +221,25 @@ impl<S: StateSource> BlockState<S> {
         }
     }
 
-    /// Takes over what a transaction did that was executed elsewhere, if everything it read has
-    /// the value that it would have here; else false, with nothing changed. Unless it `saw_versions`
-    /// other than the parent's, what this block has not seen is the same for both.
-    pub(crate) fn adopt(
+    /// True if everything that a transaction read elsewhere has the value that it would have here.
+    /// Unless it `saw_versions` other than the parent's, what this block has not seen is the same
+    /// for both.
+    pub(crate) fn holds(
         &mut self,
-        changes: &mut EvmState,
+        changes: &EvmState,
         saw_versions: bool,
     ) -> Result<bool, DbError> {
-        for (address, account) in changes.iter() {
+        for (address, account) in changes {
             // Their balances lag behind.
             if self.fees.is_recipient(address) || !self.agrees(address, account, saw_versions)? {
                 return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// Takes over what a transaction did elsewhere, if that [holds](Self::holds).
+    pub(crate) fn adopt(&mut self, changes: &mut EvmState) {
         for (address, account) in changes.drain() {
             if account.is_touched() {
                 let before = before(&account);
@@ -231,7 +248,6 @@ impl<S: StateSource> BlockState<S> {
                 self.commit_account(address, account);
             }
         }
-        Ok(true)
     }
 
     /// True if the account and its slots were found as they are here.

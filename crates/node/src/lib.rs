@@ -27,6 +27,7 @@ mod store;
 mod watch;
 
 pub use banyan_chain::{ChainConfig, Durability};
+pub use banyan_executor::{ExecutorConfig, ProgramMode};
 pub use banyan_payload::BuilderConfig;
 pub use banyan_rpc::{Namespace, RpcConfig, Sequencer, ServerLimits};
 pub use banyan_txpool::PoolConfig;

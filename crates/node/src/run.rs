@@ -121,9 +121,8 @@ impl Node {
 
         let pool = PoolHandle::new(Arc::clone(spec), config.pool.clone(), head.clone());
         prepare_for_blobs(spec)?;
-        let payload =
-            PayloadHandle::start_service(Arc::clone(spec), pool.clone(), config.builder.clone())
-                .map_err(NodeError::Thread)?;
+        let payload = PayloadHandle::start_service(&chain, pool.clone(), config.builder.clone())
+            .map_err(NodeError::Thread)?;
         let followers = [
             tokio::spawn(log_blocks(chain.subscribe())),
             tokio::spawn(follow(chain.clone(), pool.clone(), changes)),

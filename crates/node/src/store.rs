@@ -11,6 +11,7 @@ use std::{
 use alloy_rlp::Decodable;
 use banyan_chain::{ChainConfig, ChainHandle, PayloadStatus};
 use banyan_chainspec::ChainSpec;
+use banyan_executor::ExecutorConfig;
 use banyan_primitives::{Block, RecoveredBlock, SealedBlock, signer};
 use banyan_storage::{Database, DatabaseOptions, OpenError, SCHEMA_VERSION};
 
@@ -22,11 +23,11 @@ const MAX_BLOCK_BYTES: u64 = 256 << 20;
 const CUT_OFF: &str = "the file ends within the block";
 
 /// Opens the chain of a store, writing genesis into an empty database.
-fn open(store: &StoreConfig) -> Result<ChainHandle, NodeError> {
+fn open(store: &StoreConfig, config: ChainConfig) -> Result<ChainHandle, NodeError> {
     let spec = load_chain(&store.chain)?;
     let paths = DataPaths::of(store, &spec)?.create()?;
     let database = open_database(&spec, &paths)?;
-    start_chain(spec, database, ChainConfig::default())
+    start_chain(spec, database, config)
 }
 
 /// Starts the chain. The first time genesis is written, which takes long if it is large; after a
@@ -57,7 +58,7 @@ pub(crate) fn open_database(spec: &ChainSpec, paths: &DataPaths) -> Result<Datab
 
 /// Creates the database and writes genesis; nothing happens if that was done before (`init`).
 pub fn init(store: &StoreConfig) -> Result<(), NodeError> {
-    let chain = open(store)?;
+    let chain = open(store, ChainConfig::default())?;
     let genesis = &chain.spec().genesis_header;
     tracing::info!(chain_id = chain.spec().chain_id, genesis = %genesis.hash(), "initialised");
     Ok(chain.shutdown()?)
@@ -102,12 +103,16 @@ pub fn database_stats(store: &StoreConfig) -> Result<String, NodeError> {
 
 /// Imports RLP files in order and returns the head (`import`). Stops at the first block that
 /// breaks a rule; what came before it stays.
-pub fn import(store: &StoreConfig, files: &[PathBuf]) -> Result<u64, NodeError> {
+pub fn import(
+    store: &StoreConfig,
+    files: &[PathBuf],
+    executor: ExecutorConfig,
+) -> Result<u64, NodeError> {
     let sizes = files.iter().map(|path| {
         path.metadata().map(|file| file.len()).map_err(NodeError::file("cannot open", path))
     });
     let bytes = sizes.sum::<Result<u64, _>>()?;
-    let chain = open(store)?;
+    let chain = open(store, ChainConfig { executor, ..ChainConfig::default() })?;
     let progress = Progress::bytes("importing blocks", bytes);
     let outcome = files.iter().try_for_each(|path| import_file(&chain, path, &progress));
     progress.finish();

@@ -2,18 +2,20 @@
 
 use std::{sync::Arc, time::Instant};
 
-use banyan_chain::{SealRequest, seal};
+use banyan_chain::{SealRequest, record_execution, seal};
 use banyan_chainspec::{ChainSpec, Fork};
 use banyan_consensus::{
     AttributesError, attributes_extra_data, blob_base_fee, is_activation_block, next_base_fee,
     next_excess_blob_gas,
 };
-use banyan_executor::{BlockContext, BlockExecutor, ExecutionError, TxError, TxOutcome};
+use banyan_executor::{
+    BlockContext, BlockExecutor, BlockOutput, ExecutionError, Executor, TxError, TxOutcome,
+};
 use banyan_primitives::{Address, Encodable2718, Header, Transaction, U256, signer};
 use banyan_state::StateView;
 use banyan_txpool::{PoolHandle, PooledTransaction};
 
-use crate::{BuilderConfig, BuiltPayload, DaLimits, job::Job};
+use crate::{BuilderConfig, BuiltPayload, DaLimits, candidates::Candidates, job::Job};
 
 /// No transaction is cheaper, so below this much gas a block is full.
 const MIN_TX_GAS: u64 = 21_000;
@@ -39,15 +41,22 @@ pub enum BuildError {
 #[derive(Debug)]
 pub(crate) struct Builder<'a> {
     pub(crate) spec: &'a ChainSpec,
+    pub(crate) executor: &'a Executor,
     pub(crate) pool: &'a PoolHandle,
     pub(crate) config: &'a BuilderConfig,
     pub(crate) limits: DaLimits,
 }
 
 /// A block that is being filled.
-struct Draft<'a> {
-    executor: BlockExecutor<'a, &'a StateView>,
+struct Draft<'a, 's> {
+    executor: BlockExecutor<'a, &'s StateView>,
     context: BlockContext,
+    content: Content,
+}
+
+/// What is in a block.
+#[derive(Default)]
+struct Content {
     transactions: Vec<Transaction>,
     senders: Vec<Address>,
     blob_transactions: Vec<Arc<PooledTransaction>>,
@@ -56,13 +65,19 @@ struct Draft<'a> {
     bytes: usize,
 }
 
-impl Draft<'_> {
+impl Content {
     fn push(&mut self, tx: Transaction, sender: Address, outcome: &TxOutcome) {
         self.fees += U256::from(outcome.effective_tip) * U256::from(outcome.gas_used);
         self.da_size = self.da_size.saturating_add(outcome.da_size);
         self.bytes += tx.encode_2718_len();
         self.transactions.push(tx);
         self.senders.push(sender);
+    }
+}
+
+impl Draft<'_, '_> {
+    fn gas_left(&self) -> u64 {
+        self.context.gas_limit.saturating_sub(self.executor.gas_used())
     }
 }
 
@@ -76,24 +91,38 @@ impl Builder<'_> {
         let started = Instant::now();
         let state = self.parent_state(job)?;
         let context = self.context(job)?;
-        let mut draft = Draft {
-            executor: BlockExecutor::new(self.spec, context.clone(), &state),
-            context,
-            transactions: Vec::new(),
-            senders: Vec::new(),
-            blob_transactions: Vec::new(),
-            fees: U256::ZERO,
-            da_size: 0,
-            bytes: 0,
-        };
-        draft.executor.begin().map_err(|error| fault(&error))?;
-        self.force(&mut draft, &job.attributes.transactions)?;
+        let (output, content) = self.executor.build(
+            self.spec,
+            context.clone(),
+            &state,
+            |executor| -> Result<_, BuildError> {
+                let context = context.clone();
+                let mut draft = Draft { executor, context, content: Content::default() };
+                self.execute(&mut draft, job, forced_done)?;
+                record_execution(draft.context.number, &draft.executor.stats());
+                let withdrawals = job.attributes.withdrawals.as_ref();
+                let output = draft.executor.finish(&[], withdrawals.map(|list| list.as_slice()))?;
+                Ok((output, draft.content))
+            },
+        )?;
+        self.seal(context, (output, content), job, &state, started)
+    }
+
+    /// System calls, forced transactions, the pool's.
+    fn execute(
+        &self,
+        draft: &mut Draft<'_, '_>,
+        job: &Job,
+        forced_done: impl FnOnce(),
+    ) -> Result<(), BuildError> {
+        draft.executor.begin()?;
+        self.force(draft, &job.attributes.transactions)?;
         forced_done();
         let activation = is_activation_block(self.spec, &job.parent, job.attributes.timestamp);
         if !job.attributes.no_tx_pool && !activation {
-            self.fill(&mut draft, job)?;
+            self.fill(draft, job)?;
         }
-        self.finish(draft, job, &state, started)
+        Ok(())
     }
 
     fn parent_state(&self, job: &Job) -> Result<StateView, BuildError> {
@@ -130,13 +159,14 @@ impl Builder<'_> {
     }
 
     /// Forced transactions must all be executable, in order.
-    fn force(&self, draft: &mut Draft<'_>, forced: &[Transaction]) -> Result<(), BuildError> {
+    fn force(&self, draft: &mut Draft<'_, '_>, forced: &[Transaction]) -> Result<(), BuildError> {
         let known = |hash: &_| self.pool.known_sender(hash);
         let senders = signer::senders(forced, known)
             .map_err(|(index, error)| attributes_error(index, &error))?;
+        draft.executor.offer(forced.iter().cloned().zip(senders.iter().copied()).collect());
         for (index, (tx, sender)) in forced.iter().zip(senders).enumerate() {
             match draft.executor.execute(tx, sender) {
-                Ok(outcome) => draft.push(tx.clone(), sender, &outcome),
+                Ok(outcome) => draft.content.push(tx.clone(), sender, &outcome),
                 Err(TxError::Source(error)) => return Err(fault(&error)),
                 Err(error) => return Err(attributes_error(index, &error)),
             }
@@ -145,69 +175,75 @@ impl Builder<'_> {
     }
 
     /// Takes from the pool what fits, best tip first, until the block is full or wanted.
-    fn fill(&self, draft: &mut Draft<'_>, job: &Job) -> Result<(), BuildError> {
+    fn fill(&self, draft: &mut Draft<'_, '_>, job: &Job) -> Result<(), BuildError> {
         let rules = draft.context.rules(self.spec);
         let blob_fee = draft.context.excess_blob_gas.map_or(0, |gas| blob_base_fee(&rules, gas));
-        let mut best = self.pool.best(draft.context.base_fee.unwrap_or(0), blob_fee);
-        while let Some(tx) = best.next() {
-            if job.is_wanted() || draft.executor.gas_used() + MIN_TX_GAS > draft.context.gas_limit {
+        let best = self.pool.best(draft.context.base_fee.unwrap_or(0), blob_fee);
+        let mut candidates = Candidates::new(best);
+        loop {
+            if job.is_wanted() || draft.gas_left() < MIN_TX_GAS {
                 break;
             }
-            let too_large = rules.is(Fork::Osaka) && draft.bytes + tx.size > MAX_TRANSACTION_BYTES;
+            if let Some(ahead) = candidates.look_ahead(draft.gas_left()) {
+                draft.executor.offer(ahead);
+            }
+            let Some(tx) = candidates.next() else { break };
+            let too_large =
+                rules.is(Fork::Osaka) && draft.content.bytes + tx.size > MAX_TRANSACTION_BYTES;
             // The pool judges sidecars by the head's fork; this block may be the first of Osaka.
             let stale_sidecar = tx
                 .sidecar
                 .as_ref()
                 .is_some_and(|blobs| blobs.is_eip4844() == rules.is(Fork::Osaka));
             if too_large || stale_sidecar || !self.fits_da(draft, tx.da_size) {
-                best.skip_sender(tx.sender);
+                candidates.skip_sender(tx.sender);
                 continue;
             }
             match draft.executor.execute(&tx.tx, tx.sender) {
                 Ok(outcome) => {
-                    draft.push(tx.tx.clone(), tx.sender, &outcome);
+                    draft.content.push(tx.tx.clone(), tx.sender, &outcome);
                     if tx.sidecar.is_some() {
-                        draft.blob_transactions.push(tx);
+                        draft.content.blob_transactions.push(tx);
                     }
                 }
                 Err(TxError::NonceTooLow) => {}
-                Err(TxError::DoesNotFit(_) | TxError::Invalid(_)) => best.skip_sender(tx.sender),
+                Err(TxError::DoesNotFit(_) | TxError::Invalid(_)) => {
+                    candidates.skip_sender(tx.sender)
+                }
                 Err(TxError::Source(error)) => return Err(fault(&error)),
             }
         }
         Ok(())
     }
 
-    fn fits_da(&self, draft: &Draft<'_>, size: u64) -> bool {
+    fn fits_da(&self, draft: &Draft<'_, '_>, size: u64) -> bool {
         let DaLimits { max_tx_size, max_block_size } = self.limits;
-        let block_size = draft.da_size.saturating_add(size);
+        let block_size = draft.content.da_size.saturating_add(size);
         (max_tx_size == 0 || size <= max_tx_size)
             && (max_block_size == 0 || block_size <= max_block_size)
     }
 
-    fn finish(
+    fn seal(
         &self,
-        draft: Draft<'_>,
+        context: BlockContext,
+        (output, content): (BlockOutput, Content),
         job: &Job,
         state: &StateView,
         started: Instant,
     ) -> Result<BuiltPayload, BuildError> {
-        let withdrawals = job.attributes.withdrawals.clone();
-        let list = withdrawals.as_ref().map(|list| list.as_slice());
-        let output = draft.executor.finish(&[], list).map_err(|error| fault(&error))?;
         let request = SealRequest {
-            context: draft.context,
+            context,
             extra_data: attributes_extra_data(self.spec, &job.attributes, &self.config.extra_data)?,
-            transactions: draft.transactions,
-            senders: draft.senders,
-            withdrawals,
+            transactions: content.transactions,
+            senders: content.senders,
+            withdrawals: job.attributes.withdrawals.clone(),
             execute: started.elapsed(),
         };
         let executed = seal(self.spec, state, request, output).map_err(|error| fault(&error))?;
         Ok(BuiltPayload {
             executed: Arc::new(executed),
-            fees: draft.fees,
-            blob_transactions: draft.blob_transactions,
+            fees: content.fees,
+            blob_transactions: content.blob_transactions,
             parent_beacon_block_root: job.attributes.parent_beacon_block_root,
         })
     }
@@ -226,3 +262,6 @@ impl From<ExecutionError> for BuildError {
         fault(&error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! best block so far; if there is none yet, the build in progress is cut short and sealed.
 
 mod builder;
+mod candidates;
 mod id;
 mod job;
 mod service;

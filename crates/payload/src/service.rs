@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banyan_chain::ChainView;
+use banyan_chain::{ChainHandle, ChainView};
 use banyan_chainspec::ChainSpec;
 use banyan_consensus::{PayloadAttributes, validate_attributes};
+use banyan_executor::Executor;
 use banyan_primitives::{Bytes, SealedHeader, alloy_primitives::B64};
 use banyan_txpool::PoolHandle;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -69,25 +70,32 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub struct PayloadHandle {
     spec: Arc<ChainSpec>,
+    executor: Arc<Executor>,
     commands: Sender<Command>,
     shared: Arc<Mutex<Shared>>,
     thread: Arc<JoinHandle<()>>,
 }
 
 impl PayloadHandle {
-    /// Starts the build thread.
+    /// Starts the build thread, with the rules and the executor of `chain`.
     pub fn start_service(
-        spec: Arc<ChainSpec>,
+        chain: &ChainHandle,
         pool: PoolHandle,
         config: BuilderConfig,
     ) -> std::io::Result<Self> {
+        let (spec, executor) = (Arc::clone(chain.spec()), Arc::clone(chain.executor()));
         let (commands, inbox) = bounded(QUEUE);
         let shared = Shared { jobs: VecDeque::new(), config, limits: DaLimits::default() };
         let shared = Arc::new(Mutex::new(shared));
-        let thread = BuildThread { spec: Arc::clone(&spec), pool, shared: Arc::clone(&shared) };
+        let thread = BuildThread {
+            spec: Arc::clone(&spec),
+            executor: Arc::clone(&executor),
+            pool,
+            shared: Arc::clone(&shared),
+        };
         let thread =
             std::thread::Builder::new().name("build".into()).spawn(move || thread.run(&inbox))?;
-        Ok(Self { spec, commands, shared, thread: Arc::new(thread) })
+        Ok(Self { spec, executor, commands, shared, thread: Arc::new(thread) })
     }
 
     /// False once the build thread has ended: stopped, or by a panic. No block is built any more
@@ -178,7 +186,8 @@ impl PayloadHandle {
         };
         config.gas_limit = config.gas_limit.or(Some(USUAL_GAS_LIMIT));
         config.extra_data = extra_data.unwrap_or(config.extra_data);
-        let builder = Builder { spec: &self.spec, pool, config: &config, limits };
+        let (spec, executor) = (&self.spec, &self.executor);
+        let builder = Builder { spec, executor, pool, config: &config, limits };
         builder.build(&Job::new(PayloadId::ZERO, parent, view, attributes), || {})
     }
 
@@ -210,6 +219,7 @@ impl PayloadHandle {
 /// The build thread's own state.
 struct BuildThread {
     spec: Arc<ChainSpec>,
+    executor: Arc<Executor>,
     pool: PoolHandle,
     shared: Arc<Mutex<Shared>>,
 }
@@ -280,7 +290,8 @@ impl BuildThread {
     fn attempt(&self, job: &Job, forced_done: impl FnOnce()) -> Result<BuiltPayload, BuildError> {
         let config = self.config();
         let limits = self.shared.lock().unwrap_or_else(PoisonError::into_inner).limits;
-        let builder = Builder { spec: &self.spec, pool: &self.pool, config: &config, limits };
+        let (spec, executor, pool) = (&self.spec, &self.executor, &self.pool);
+        let builder = Builder { spec, executor, pool, config: &config, limits };
         builder.build(job, forced_done)
     }
 

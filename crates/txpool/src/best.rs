@@ -49,7 +49,7 @@ impl Eq for Head {}
 
 impl BestTransactions {
     /// `senders` holds each sender's executable transactions in order of nonce.
-    pub(crate) fn new(
+    pub fn new(
         base_fee: u64,
         senders: impl Iterator<Item = (Address, Vec<Arc<PooledTransaction>>)>,
     ) -> Self {

@@ -21,7 +21,7 @@ pub(crate) use network::NetworkArgs;
 pub(crate) use node::NodeArgs;
 pub(crate) use rollup::SendArgs;
 pub(crate) use rpc::{AuthArgs, GasPriceArgs, HttpArgs, RpcLimitArgs, WsArgs};
-pub(crate) use tuning::{BuilderArgs, TxPoolArgs};
+pub(crate) use tuning::{BuilderArgs, ExecutorArgs, TxPoolArgs};
 
 /// Second line of `--version`; hive and others look for "Version: " and "Commit SHA: ".
 const VERSION: &str =
@@ -97,6 +97,9 @@ pub(crate) struct ImportArgs {
     /// Database.
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    /// How blocks are executed.
+    #[command(flatten)]
+    pub(crate) executor: ExecutorArgs,
     /// Files of RLP-encoded blocks, one after another.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,

@@ -4,8 +4,8 @@ use banyan_node::Durability;
 use clap::Args;
 
 use super::{
-    AuthArgs, BuilderArgs, GasPriceArgs, HttpArgs, NetworkArgs, RpcLimitArgs, SendArgs, StoreArgs,
-    TxPoolArgs, WsArgs,
+    AuthArgs, BuilderArgs, ExecutorArgs, GasPriceArgs, HttpArgs, NetworkArgs, RpcLimitArgs,
+    SendArgs, StoreArgs, TxPoolArgs, WsArgs,
 };
 use crate::parse;
 
@@ -36,6 +36,9 @@ pub(crate) struct NodeArgs {
     /// Pool.
     #[command(flatten)]
     pub(crate) pool: TxPoolArgs,
+    /// How blocks are executed.
+    #[command(flatten)]
+    pub(crate) executor: ExecutorArgs,
     /// Builder.
     #[command(flatten)]
     pub(crate) builder: BuilderArgs,

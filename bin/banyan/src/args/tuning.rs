@@ -1,8 +1,23 @@
 use std::time::Duration;
 
+use banyan_node::ProgramMode;
 use clap::Args;
 
 use crate::parse;
+
+/// Execution of blocks.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Execution")]
+pub(crate) struct ExecutorArgs {
+    /// Threads that execute a block, 0 for plain sequential execution. [default: the cores]
+    #[arg(long = "executor.workers", value_name = "N")]
+    pub(crate) workers: Option<u16>,
+    /// Programs learnt from token calls: off, shadow (learnt and compared, the EVM's result
+    /// counts), on.
+    #[arg(long = "executor.programs", value_name = "MODE", default_value = "on")]
+    #[arg(value_parser = parse::program_mode)]
+    pub(crate) programs: ProgramMode,
+}
 
 /// Block building.
 #[derive(Debug, Clone, Args)]

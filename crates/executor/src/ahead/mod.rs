@@ -18,7 +18,7 @@ use std::sync::{
 
 use banyan_chainspec::{ChainSpec, Rules};
 use banyan_primitives::{
-    Address, AddressMap, B256, B256Map, Bytes, StateDiff, Transaction, TransactionTrait,
+    Address, AddressMap, B256, B256Map, Bytes, StateDiff, Transaction, TransactionTrait, U256,
 };
 use op_revm::L1BlockInfo;
 
@@ -27,7 +27,7 @@ use self::{
     targets::Target,
     versions::{AccountVersion, Versions},
 };
-use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope};
+use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope, program::Prepared};
 
 pub(crate) use self::{
     snapshot::Snapshot,
@@ -171,18 +171,13 @@ impl<'a, S> RunAhead<'a, S> {
         self.rules.op.is_some()
     }
 
-    /// Adds transactions in their probable order. `is_cheap` tells those that the committer does
-    /// without the EVM.
-    pub(crate) fn offer(
-        &self,
-        candidates: impl IntoIterator<Item = (Transaction, Address)>,
-        is_cheap: impl Fn(&Transaction) -> bool,
-    ) {
+    /// Adds transactions with their senders in their probable order, and whether they are cheap:
+    /// the committer needs no EVM for them.
+    pub(crate) fn offer(&self, candidates: impl Iterator<Item = (Transaction, Address, bool)>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let mut linker = lock(&self.linker);
-        for (tx, sender) in candidates {
+        for (tx, sender, cheap) in candidates {
             let index = entries.len() as u32;
-            let cheap = is_cheap(&tx);
             entries.push(Arc::new(linker.link(tx, sender, index, cheap, self.targets)));
         }
         drop(entries);
@@ -358,19 +353,14 @@ impl<'a, S> RunAhead<'a, S> {
         }
     }
 
-    /// The result of a worker did not hold.
-    pub(crate) fn stale(&self, index: u32, result: &Ahead) {
-        self.retract(index, result);
-        self.events.fetch_add(1, Ordering::AcqRel);
-        if let Some(target) = self.entry(index).and_then(|entry| entry.target.clone()) {
-            target.count(false);
+    /// The committer says whether the result of a worker holds.
+    pub(crate) fn judge(&self, index: u32, result: &Ahead, holds: bool) {
+        if !holds {
+            self.retract(index, result);
+            self.events.fetch_add(1, Ordering::AcqRel);
         }
-    }
-
-    /// The result of a worker held.
-    pub(crate) fn valid(&self, index: u32) {
         if let Some(target) = self.entry(index).and_then(|entry| entry.target.clone()) {
-            target.count(true);
+            target.count(holds);
         }
     }
 
@@ -391,6 +381,16 @@ impl<'a, S> RunAhead<'a, S> {
     ) {
         let version = AccountVersion { account, wiped: false };
         self.versions.write_account(address, index + 1, version, Certainty::Final);
+    }
+
+    /// Notes a slot that the committer changed without the EVM.
+    pub(crate) fn publish_slot(&self, index: u32, address: Address, slot: U256, value: U256) {
+        self.versions.write_slot(address, slot, index + 1, value, Certainty::Final);
+    }
+
+    /// What was computed ahead for a program call.
+    pub(crate) fn prepared(&self, _index: u32) -> Option<Arc<Prepared>> {
+        None
     }
 
     /// For tests: disturbs the schedule.

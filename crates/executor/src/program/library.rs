@@ -20,6 +20,8 @@ use crate::{ProgramMode, state::DbError};
 
 /// How often a path must give the EVM's result, beside its own transaction, before it counts.
 pub(crate) const SHADOWS: u32 = 8;
+/// One in so many calls of a path that counts is executed by the EVM all the same, and compared.
+const SAMPLE: u32 = 256;
 /// Most paths of one key.
 const MAX_PATHS: usize = 8;
 /// Most keys with programs.
@@ -222,6 +224,24 @@ impl Library {
         self.school().budget = RECORDINGS_PER_BLOCK;
     }
 
+    /// True if the call will probably be answered by a program.
+    pub(crate) fn trusts(&self, call: &CallEnv<'_>) -> bool {
+        let counts = |learnt: &Arc<Learnt>| learnt.confirmed.load(Relaxed) >= SHADOWS;
+        self.mode == ProgramMode::On
+            && self.is_for(call)
+            && self.program(&Key::of(call)).is_some_and(|program| program.paths.iter().any(counts))
+    }
+
+    /// No program is believed any more.
+    pub(crate) fn turn_off(&self) {
+        self.off.store(true, Relaxed);
+    }
+
+    /// True after [`Self::turn_off`], or if too many programs were wrong.
+    pub(crate) fn is_off(&self) -> bool {
+        self.off.load(Relaxed)
+    }
+
     /// Computes what can be computed of a call without state. For any thread.
     pub(crate) fn prepare(&self, call: &CallEnv<'_>, scratch: &mut Scratch) -> Option<Prepared> {
         if !self.is_for(call) {
@@ -272,11 +292,12 @@ impl Library {
         call: &CallEnv<'_>,
         scratch: &mut Scratch,
     ) -> Answer {
-        learnt.hits.fetch_add(1, Relaxed);
+        let hits = learnt.hits.fetch_add(1, Relaxed);
         let effect = scratch.effect(&learnt.path, &program.params, call.gas);
         // Where gas is short the EVM decides.
         let Some(effect) = effect else { return Answer::Evm(Watch::default()) };
-        if self.mode == ProgramMode::On && learnt.confirmed.load(Relaxed) >= SHADOWS {
+        let counts = learnt.confirmed.load(Relaxed) >= SHADOWS;
+        if self.mode == ProgramMode::On && counts && !hits.is_multiple_of(SAMPLE) {
             return Answer::Effect(effect);
         }
         let claim = Claim { effect, learnt: learnt.clone(), new: None };

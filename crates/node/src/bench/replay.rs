@@ -146,7 +146,7 @@ impl Stack {
         let head = chain.view().head().clone();
         let pool = PoolHandle::new(Arc::clone(spec), pool, head);
         let builder = BuilderConfig { gas_limit: None, ..BuilderConfig::default() };
-        let payload = PayloadHandle::start_service(Arc::clone(spec), pool.clone(), builder)
+        let payload = PayloadHandle::start_service(&chain, pool.clone(), builder)
             .map_err(NodeError::Thread)?;
         let follower = tokio::spawn(follow(chain.clone(), pool.clone(), changes));
         let client = Client {

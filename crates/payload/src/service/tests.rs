@@ -21,8 +21,8 @@ impl Kit {
         let chain =
             ChainHandle::start(Arc::clone(&spec), database, ChainConfig::default()).unwrap();
         let head = chain.view().head().clone();
-        let pool = PoolHandle::new(Arc::clone(&spec), PoolConfig::default(), head);
-        let payload = PayloadHandle::start_service(spec, pool, BuilderConfig::default()).unwrap();
+        let pool = PoolHandle::new(spec, PoolConfig::default(), head);
+        let payload = PayloadHandle::start_service(&chain, pool, BuilderConfig::default()).unwrap();
         Self { chain, payload, _dir: dir }
     }
 

@@ -37,10 +37,9 @@ impl Node {
         let options = DatabaseOptions { max_size: 1 << 30, ..Default::default() };
         let database = Database::open(folder.path(), options).unwrap();
         let chain = ChainHandle::start(spec.clone(), database, ChainConfig::default()).unwrap();
-        let pool =
-            PoolHandle::new(spec.clone(), PoolConfig::default(), chain.view().head().clone());
+        let pool = PoolHandle::new(spec, PoolConfig::default(), chain.view().head().clone());
         let payload =
-            PayloadHandle::start_service(spec, pool.clone(), BuilderConfig::default()).unwrap();
+            PayloadHandle::start_service(&chain, pool.clone(), BuilderConfig::default()).unwrap();
         let rpc = Rpc::new(RpcContext {
             chain: chain.clone(),
             pool: pool.clone(),

@@ -23,6 +23,7 @@ const BELOW_PAYLOAD: &[&str] = &[
 /// Files below `payload` that may ask for the time, since no decision about a block hangs on it.
 const TIMERS: &[(&str, &str)] = &[
     ("crates/chain/src/forkchoice.rs", "metric timer"),
+    ("crates/chain/src/execute.rs", "metric timer"),
     ("crates/chain/src/insert.rs", "metric timer"),
     ("crates/chain/src/persist.rs", "metric timer"),
     ("crates/chain/src/replay.rs", "time told in the log"),

@@ -213,7 +213,7 @@ impl World {
 
     /// As [`Self::check`], and keeps the changes.
     fn call(&mut self, tx: &Tx) -> (By, bool) {
-        let (by, success, state) = self.check(tx);
+        let (by, success, mut state) = self.check(tx);
         let mut db = BlockState::new(&self.state);
         // What is changed has to be read first.
         for (address, account) in &state {
@@ -222,7 +222,7 @@ impl World {
                 db.storage(*address, *slot).unwrap();
             }
         }
-        db.commit(state);
+        db.commit(&mut state);
         let diff = db.diff().unwrap();
         self.state.apply(&diff);
         (by, success)

@@ -1,0 +1,192 @@
+//! Executes a block on its parent's state and judges what came out. Nobody is told INVALID before
+//! plain sequential execution says so, too.
+
+use std::time::{Duration, Instant};
+
+use banyan_commitment::{RootOutput, state_root};
+use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
+use banyan_executor::{BlockOutput, Execution, ExecutionError, execute_block_with_roots};
+use banyan_primitives::{B256, RecoveredBlock, SourceError, StateDiff, trie::HashedDiff};
+use banyan_state::{Layer, StateView};
+
+use crate::{
+    BlockTimings, ChainError, ExecutedBlock,
+    executed::record_execution,
+    machine::Chain,
+    seal::{message_passer_root, withdrawals_root_is_state},
+};
+
+/// What executing a block came to: the block, or what is wrong with it.
+pub(crate) type Verdict = Result<ExecutedBlock, InvalidBlock>;
+
+/// What running its transactions came to, before anything is compared with the header.
+type Outcome = Result<BlockOutput, InvalidBlock>;
+
+impl Chain {
+    pub(crate) fn execute(
+        &self,
+        block: &RecoveredBlock,
+        parent: &StateView,
+    ) -> Result<Verdict, ChainError> {
+        let started = Instant::now();
+        let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
+        let execution =
+            self.executor.execute_block_with_roots(&self.spec, block, parent, &mut root);
+        if let Ok(execution) = &execution {
+            record_execution(block.number(), &execution.stats);
+        }
+        let outcome = outcome(execution.map(|Execution { output, .. }| output))?;
+        self.settle(block, parent, outcome, started.elapsed())
+    }
+
+    /// The verdict on what the executor made of a block in the time `execute`. Is it against the
+    /// block, then the plain EVM has the last word.
+    fn settle(
+        &self,
+        block: &RecoveredBlock,
+        parent: &StateView,
+        outcome: Outcome,
+        execute: Duration,
+    ) -> Result<Verdict, ChainError> {
+        let against = match outcome {
+            Ok(output) => match self.judge(block, parent, output, execute)? {
+                Ok(executed) => return Ok(Ok(executed)),
+                Err((error, output)) => (error, Ok(output)),
+            },
+            Err(error) => (error.clone(), Err(error)),
+        };
+        let (error, outcome) = against;
+        if self.executor.config().workers == 0 {
+            return Ok(Err(error));
+        }
+        let started = Instant::now();
+        let plain = self.run_plainly(block, parent)?;
+        match difference(&outcome, &plain) {
+            None => return Ok(Err(error)),
+            Some(what) => self.distrust(block, what, &error),
+        }
+        match plain {
+            Ok(output) => {
+                let verdict = self.judge(block, parent, output, started.elapsed())?;
+                Ok(verdict.map_err(|(error, _)| error))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Sequentially, by the EVM alone.
+    fn run_plainly(
+        &self,
+        block: &RecoveredBlock,
+        parent: &StateView,
+    ) -> Result<Outcome, ChainError> {
+        let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
+        outcome(execute_block_with_roots(&self.spec, block, parent, &mut root))
+    }
+
+    /// The executor and the plain EVM differ on a block: a fault of ours.
+    fn distrust(&self, block: &RecoveredBlock, what: &str, error: &InvalidBlock) {
+        let (number, hash) = (block.number(), block.hash());
+        tracing::error!(
+            number, %hash, what, %error,
+            "the executor was wrong about a block, which the plain EVM has decided; learnt programs \
+             are off from now on; please report this"
+        );
+        metrics::counter!("banyan_executor_mismatches_total").increment(1);
+        self.executor.distrust();
+    }
+
+    /// Compares output and roots with the header. What is wrong comes with the output.
+    fn judge(
+        &self,
+        block: &RecoveredBlock,
+        parent: &StateView,
+        output: BlockOutput,
+        execute: Duration,
+    ) -> Result<Result<ExecutedBlock, (InvalidBlock, BlockOutput)>, ChainError> {
+        let started = Instant::now();
+        if let Err(error) = self.check_output(block, &output) {
+            return Ok(Err((error, output)));
+        }
+        let execute = execute + started.elapsed();
+        let started = Instant::now();
+        let layer = Layer::new(block.block_ref(), block.parent_ref(), &output.diff);
+        let root = state_root(parent, &layer.state)?;
+        if let Err(error) = self.check_roots(block, parent, &root)? {
+            return Ok(Err((error, output)));
+        }
+        let timings = BlockTimings { execute, root: started.elapsed() };
+        let layer = layer.with_nodes(root.nodes);
+        Ok(Ok(ExecutedBlock::new(block.clone(), output, layer, timings)))
+    }
+
+    fn check_output(
+        &self,
+        block: &RecoveredBlock,
+        output: &BlockOutput,
+    ) -> Result<(), InvalidBlock> {
+        let result = ExecutionResult {
+            gas_used: output.gas_used,
+            receipts: &output.receipts,
+            requests: output.requests.as_ref(),
+            blob_gas_used: output.blob_gas_used,
+        };
+        validate_output(&self.spec, &block.header, &result)
+    }
+
+    fn check_roots(
+        &self,
+        block: &RecoveredBlock,
+        parent: &StateView,
+        root: &RootOutput,
+    ) -> Result<Result<(), InvalidBlock>, ChainError> {
+        let header = &block.header;
+        let mismatch = |what, header, computed| InvalidBlock::Mismatch { what, header, computed };
+        if root.root != header.state_root {
+            return Ok(Err(mismatch("state root", header.state_root, root.root)));
+        }
+        if withdrawals_root_is_state(&self.spec.rules_of(header)) {
+            let computed = message_passer_root(parent, root)?;
+            let claimed = header.withdrawals_root.unwrap_or_default();
+            if claimed != computed {
+                return Ok(Err(mismatch("withdrawals root", claimed, computed)));
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Tells the block's fault from ours.
+fn outcome(result: Result<BlockOutput, ExecutionError>) -> Result<Outcome, ChainError> {
+    match result {
+        Ok(output) => Ok(Ok(output)),
+        Err(ExecutionError::Source(error)) => Err(error.into()),
+        Err(error) => Ok(Err(InvalidBlock::Rule(error.to_string()))),
+    }
+}
+
+/// For receipts before Byzantium.
+fn intermediate_root(parent: &StateView, diff: &StateDiff) -> Result<B256, SourceError> {
+    let root = state_root(parent, &HashedDiff::from_diff(diff));
+    root.map(|output| output.root).map_err(|error| SourceError::Fault(error.to_string()))
+}
+
+/// In what two runs of the same block differ, if they do.
+fn difference(one: &Outcome, other: &Outcome) -> Option<&'static str> {
+    let (one, other) = match (one, other) {
+        (Ok(one), Ok(other)) => (one, other),
+        (Err(one), Err(other)) => return (one != other).then_some("what is wrong with the block"),
+        _ => return Some("whether the transactions can be executed"),
+    };
+    let parts = [
+        (one.receipts != other.receipts, "receipts"),
+        (one.gas_used != other.gas_used, "gas used"),
+        (one.blob_gas_used != other.blob_gas_used, "blob gas used"),
+        (one.requests != other.requests, "requests"),
+        (one.diff != other.diff, "state changes"),
+    ];
+    parts.into_iter().find_map(|(differs, what)| differs.then_some(what))
+}
+
+#[cfg(test)]
+mod tests;

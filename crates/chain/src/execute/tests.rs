@@ -1,0 +1,144 @@
+use std::sync::Arc;
+
+use banyan_chainspec::ChainSpec;
+use banyan_executor::{BlockContext, BlockExecutor, ExecutorConfig};
+use banyan_primitives::{Address, BlockRef, Receipt, SealedBlock, TxType, Withdrawal};
+use banyan_storage::{Database, DatabaseOptions};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{ChainConfig, SealRequest, seal};
+
+const GENESIS: &str = r#"{"config":{"chainId":7,"homesteadBlock":0,"eip150Block":0,"eip155Block":0,
+    "eip158Block":0,"byzantiumBlock":0,"constantinopleBlock":0,"petersburgBlock":0,
+    "istanbulBlock":0,"berlinBlock":0,"londonBlock":0,"mergeNetsplitBlock":0,
+    "terminalTotalDifficulty":0,"shanghaiTime":0},"gasLimit":"0x1c9c380","difficulty":"0x0",
+    "timestamp":"0x1000","baseFeePerGas":"0x7","alloc":{}}"#;
+
+/// A chain at genesis and a valid block on it, which pays out a withdrawal.
+struct Kit {
+    chain: Chain,
+    block: RecoveredBlock,
+    output: BlockOutput,
+    _dir: TempDir,
+}
+
+impl Kit {
+    fn new(workers: usize) -> Self {
+        let spec = Arc::new(ChainSpec::from_genesis_json(GENESIS).unwrap());
+        let dir = TempDir::new().unwrap();
+        let database = Database::open(dir.path(), DatabaseOptions::default()).unwrap();
+        let executor = ExecutorConfig { workers, ..ExecutorConfig::default() };
+        let config = ChainConfig { executor, ..ChainConfig::default() };
+        let mut chain = Chain::open(Arc::clone(&spec), database, config).unwrap();
+        let parent = BlockRef::from(&spec.genesis_header);
+        let executed = chain.with_state(parent, |_, state| build(&spec, state)).unwrap();
+        let (block, output) = (executed.block.clone(), (*executed.output).clone());
+        Self { chain, block, output, _dir: dir }
+    }
+
+    /// The verdict if the executor comes to `outcome`.
+    fn settle(&mut self, block: &RecoveredBlock, outcome: Outcome) -> Result<(), InvalidBlock> {
+        let parent = block.parent_ref();
+        let settle = |chain: &Chain, state: &StateView| {
+            chain.settle(block, state, outcome.clone(), Duration::ZERO)
+        };
+        self.chain.with_state(parent, settle).unwrap().map(|executed| {
+            assert_eq!(*executed.output, self.output);
+        })
+    }
+
+    fn is_distrusted(&self) -> bool {
+        self.chain.executor.is_distrusted()
+    }
+}
+
+fn build(spec: &ChainSpec, state: &StateView) -> Result<ExecutedBlock, ChainError> {
+    let context = BlockContext {
+        number: 1,
+        timestamp: spec.genesis_header.timestamp + 1,
+        parent_hash: spec.genesis_header.hash(),
+        gas_limit: spec.genesis_header.gas_limit,
+        base_fee: Some(7),
+        ..Default::default()
+    };
+    let withdrawal =
+        Withdrawal { index: 0, validator_index: 0, address: Address::repeat_byte(1), amount: 1 };
+    let mut executor = BlockExecutor::new(spec, context.clone(), state);
+    executor.begin().unwrap();
+    let output = executor.finish(&[], Some(&[withdrawal])).unwrap();
+    let request = SealRequest {
+        context,
+        extra_data: Default::default(),
+        transactions: Vec::new(),
+        senders: Vec::new(),
+        withdrawals: Some(vec![withdrawal].into()),
+        execute: Duration::ZERO,
+    };
+    seal(spec, state, request, output)
+}
+
+fn receipt() -> Receipt {
+    Receipt {
+        tx_type: TxType::Legacy,
+        success: true,
+        post_state: None,
+        cumulative_gas_used: 21_000,
+        logs: Vec::new(),
+        deposit_nonce: None,
+        deposit_receipt_version: None,
+    }
+}
+
+/// Ways in which an executor could be wrong about the block.
+fn wrong(output: &BlockOutput) -> Vec<(&'static str, Outcome)> {
+    let change = |change: fn(&mut BlockOutput)| {
+        let mut output = output.clone();
+        change(&mut output);
+        Ok(output)
+    };
+    vec![
+        ("gas used", change(|output| output.gas_used += 1)),
+        ("receipts", change(|output| output.receipts.push(receipt()))),
+        ("state changes", change(|output| output.diff = StateDiff::default())),
+        (
+            "whether the transactions can be executed",
+            Err(InvalidBlock::Rule("transaction 0: nonce too low".into())),
+        ),
+    ]
+}
+
+#[test]
+fn a_valid_block_is_valid_whatever_the_executor_makes_of_it() {
+    let cases = wrong(&Kit::new(1).output);
+    for (what, outcome) in cases {
+        let mut kit = Kit::new(1);
+        assert_eq!(difference(&outcome, &Ok(kit.output.clone())), Some(what));
+        let block = kit.block.clone();
+        assert_eq!(kit.settle(&block, outcome), Ok(()), "{what}");
+        assert!(kit.is_distrusted(), "{what}");
+    }
+}
+
+#[test]
+fn an_invalid_block_is_no_reason_to_distrust_the_executor() {
+    let mut kit = Kit::new(1);
+    let mut header = kit.block.header.inner().clone();
+    header.state_root = B256::repeat_byte(1);
+    let body = kit.block.body.clone();
+    let block = SealedBlock { header: banyan_primitives::Sealable::seal_slow(header), body };
+    let block = RecoveredBlock::new(block, Vec::new());
+    let outcome = Ok(kit.output.clone());
+    let error = kit.settle(&block, outcome).unwrap_err();
+    assert!(error.to_string().starts_with("state root mismatch"), "{error}");
+    assert!(!kit.is_distrusted());
+}
+
+#[test]
+fn plain_execution_is_not_checked_by_itself() {
+    let mut kit = Kit::new(0);
+    let block = kit.block.clone();
+    let output = BlockOutput { gas_used: 1, ..kit.output.clone() };
+    assert!(kit.settle(&block, Ok(output)).is_err());
+    assert!(!kit.is_distrusted());
+}
