@@ -73,19 +73,21 @@ impl Plan {
         if rng.random_ratio(1, 3) {
             kinds.extend(all);
         }
-        // Programs are learnt from many calls of one token.
-        if rng.random_ratio(1, 3) {
-            kinds.extend([Token; 8]);
-        }
-        if rng.random_ratio(1, 16) {
-            kinds = vec![Transfer];
+        // Programs are learnt from many calls of one token or contract.
+        match rng.random_range(0..16) {
+            0..=4 => kinds.extend([Token; 8]),
+            5 | 6 => kinds = vec![Token],
+            7 => kinds = vec![Token, Token, Token, TokenAdmin, Contract],
+            8 | 9 => kinds = vec![Contract],
+            10 => kinds = vec![Transfer],
+            _ => {}
         }
         Self {
             kinds,
-            spoilt: *[0, 0, 5, 30].choose(rng).unwrap(),
+            spoilt: *[0, 0, 0, 5, 5, 30].choose(rng).unwrap(),
             tight: *[0, 5, 20, 60].choose(rng).unwrap(),
             hot_sender: rng.random_ratio(1, 4),
-            hot_token: rng.random_ratio(1, 2).then(|| rng.random_range(0..6)),
+            hot_token: rng.random_ratio(2, 3).then(|| rng.random_range(0..6)),
             hot_contract: rng
                 .random_ratio(1, 2)
                 .then(|| (rng.random_range(0..100), rng.random_range(0..5))),
