@@ -73,6 +73,8 @@ pub(crate) struct Step {
     pub(crate) blocks: Vec<RecoveredBlock>,
     /// What the oracle says about the last of them.
     pub(crate) verdict: Result<BlockOutput, String>,
+    /// Every second block is also built, with decisions by this seed.
+    pub(crate) build: Option<u64>,
 }
 
 /// The chain of a seed.
@@ -124,7 +126,8 @@ impl Chain {
             self.time += 12;
         }
         blocks.push(good);
-        Step { parent, tried, diffs, blocks, verdict }
+        let build = self.rng.random::<bool>().then(|| self.rng.random());
+        Step { parent, tried, diffs, blocks, verdict, build }
     }
 
     /// Tries transactions until `count` of them were made.

@@ -19,7 +19,10 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 
-use crate::chain::{Chain, Sent, Step, digest, oracle, told};
+use crate::{
+    chain::{Chain, Sent, Step, digest, oracle, told},
+    loud,
+};
 
 /// Tries of a schedule before it counts as harmless.
 const ATTEMPTS: usize = 6;
@@ -62,17 +65,14 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
         let spec = &chain.world.spec;
         let verdicts: Vec<Verdict> =
             step.blocks.iter().map(|block| verdict(spec, block, &step)).collect();
-        for (number, executor) in executors.iter().enumerate() {
+        for executor in &executors {
             let failure =
                 |reason| Failure { seed, block: index, config: executor.config().clone(), reason };
             let result = guarded(|| {
                 for (block, verdict) in step.blocks.iter().zip(&verdicts) {
                     check_block(executor, spec, block, &step, verdict, &mut stats)?;
                 }
-                match (index + number) % 2 {
-                    0 => check_build(executor, spec, &step, build_seed(seed, index)),
-                    _ => Ok(()),
-                }
+                check_build(executor, spec, &step)
             });
             result.map_err(failure)?;
         }
@@ -80,17 +80,17 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
     Ok(stats)
 }
 
-fn build_seed(seed: u64, index: usize) -> u64 {
-    seed.rotate_left(32) ^ index as u64
-}
-
-/// A panic is a failure like others.
+/// A panic is a failure like others, and so is what was said loudly.
 fn guarded(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+    let result = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("panic: {}", text.unwrap_or("without a message")))
-    })
+    });
+    match loud::heard() {
+        heard if heard.is_empty() => result,
+        heard => Err(result.err().unwrap_or_default() + &heard.join("; ")),
+    }
 }
 
 fn verdict(spec: &ChainSpec, block: &RecoveredBlock, step: &Step) -> Verdict {
@@ -188,12 +188,8 @@ fn diff_difference(found: &StateDiff, wanted: &StateDiff) -> String {
 
 /// Builds a block of everything that was tried: offers some of it in any order, executes all of it
 /// in order, and wants the same answers and the same state as the plain executor gave.
-fn check_build(
-    executor: &Executor,
-    spec: &ChainSpec,
-    step: &Step,
-    seed: u64,
-) -> Result<(), String> {
+fn check_build(executor: &Executor, spec: &ChainSpec, step: &Step) -> Result<(), String> {
+    let Some(seed) = step.build else { return Ok(()) };
     let header = step.blocks[0].header.inner();
     executor.build(spec, BlockContext::from_header(header), &step.parent, |builder| {
         build(builder, step, seed)
@@ -275,7 +271,7 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     let spec = &chain.world.spec;
     let mut reason = reason.clone();
     let mut fails = |history: &[Step], step: &Step| -> bool {
-        let failed = attempt(config, spec, history, step, build_seed(*seed, *block));
+        let failed = attempt(config, spec, history, step);
         failed.inspect(|new| reason.clone_from(new)).is_some()
     };
     let reproduced = fails(&history, &step);
@@ -320,7 +316,7 @@ fn cut<T: Clone>(all: &mut Vec<T>, mut still_fails: impl FnMut(&[T]) -> bool) {
 
 fn cut_transactions(spec: &ChainSpec, step: &mut Step, mut still_fails: impl FnMut(&Step) -> bool) {
     // First the blocks alone, then what the builder tries.
-    let without_tries = Step { tried: Vec::new(), diffs: Vec::new(), ..step.clone() };
+    let without_tries = Step { tried: Vec::new(), diffs: Vec::new(), build: None, ..step.clone() };
     if still_fails(&without_tries) {
         *step = without_tries;
         for index in (0..step.blocks.len()).rev() {
@@ -384,29 +380,22 @@ fn attempt(
     spec: &ChainSpec,
     history: &[Step],
     step: &Step,
-    build_seed: u64,
 ) -> Option<String> {
-    let mut stats = ExecutionStats::default();
-    let verdicts: Vec<_> = step.blocks.iter().map(|block| verdict(spec, block, step)).collect();
+    let run = |executor: &Executor, step: &Step| {
+        let mut stats = ExecutionStats::default();
+        for block in &step.blocks {
+            let verdict = verdict(spec, block, step);
+            check_block(executor, spec, block, step, &verdict, &mut stats)?;
+        }
+        check_build(executor, spec, step)
+    };
     (0..ATTEMPTS).find_map(|_| {
         let executor = Executor::new(config.clone());
-        let result = guarded(|| {
-            for block in history
-                .iter()
-                .flat_map(|earlier| earlier.blocks.iter().map(move |block| (earlier, block)))
-            {
-                // Only what is learnt matters.
-                let _ = executor.execute_block(spec, block.1, &block.0.parent);
-            }
-            for (block, verdict) in step.blocks.iter().zip(&verdicts) {
-                check_block(&executor, spec, block, step, verdict, &mut stats)?;
-            }
-            match step.tried.is_empty() {
-                true => Ok(()),
-                false => check_build(&executor, spec, step, build_seed),
-            }
-        });
-        result.err()
+        for earlier in history {
+            // Only what is learnt from it matters.
+            let _ = guarded(|| run(&executor, earlier));
+        }
+        guarded(|| run(&executor, step)).err()
     })
 }
 

@@ -14,6 +14,7 @@ mod code;
 #[path = "../common/mod.rs"]
 mod common;
 mod draft;
+mod loud;
 mod tokens;
 mod txs;
 mod world;
@@ -41,6 +42,7 @@ fn length(seed: u64) -> u64 {
 /// Runs chains from `seed` on until there were so many blocks, or so many failures; panics if there
 /// was one.
 fn run(seed: u64, blocks: u64, failures: usize) {
+    loud::listen();
     let (next, done, failed) = (AtomicU64::new(seed), AtomicU64::new(0), Mutex::new(Vec::new()));
     let totals = Mutex::new(ExecutionStats::default());
     let started = Instant::now();
