@@ -16,6 +16,7 @@ mod error;
 mod evm;
 mod executor;
 mod fees;
+mod hooks;
 mod l1_cost;
 mod memory;
 mod op_precompiles;

@@ -147,6 +147,13 @@ pub(crate) struct Prepared {
     values: Vec<(Id, U256)>,
 }
 
+/// What the library has for a call.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    program: Option<Arc<Program>>,
+    record: bool,
+}
+
 /// What to do with a call.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -242,6 +249,17 @@ impl Library {
         self.off.load(Relaxed)
     }
 
+    /// Whether there is anything to do about a call: a program to run, or a recording to make.
+    pub(crate) fn plan(&self, call: &CallEnv<'_>) -> Option<Plan> {
+        if !self.is_for(call) {
+            return None;
+        }
+        let key = Key::of(call);
+        let program = self.program(&key);
+        let record = program.is_none() && self.may_record(&key);
+        (record || program.is_some()).then_some(Plan { program, record })
+    }
+
     /// Computes what can be computed of a call without state. For any thread.
     pub(crate) fn prepare(&self, call: &CallEnv<'_>, scratch: &mut Scratch) -> Option<Prepared> {
         if !self.is_for(call) {
@@ -255,7 +273,8 @@ impl Library {
         Some(Prepared { program, values })
     }
 
-    /// Runs the program of a call on the state before it.
+    /// [`Self::plan`] and [`Self::follow`].
+    #[cfg(test)]
     pub(crate) fn run<D: Database<Error = DbError>>(
         &self,
         call: &CallEnv<'_>,
@@ -263,11 +282,22 @@ impl Library {
         db: &mut D,
         scratch: &mut Scratch,
     ) -> Result<Answer, SourceError> {
-        let key = Key::of(call);
-        if !self.is_for(call) {
-            return Ok(Answer::Evm(Watch::default()));
+        match self.plan(call) {
+            Some(plan) => self.follow(plan, call, prepared, db, scratch),
+            None => Ok(Answer::Evm(Watch::default())),
         }
-        let program = self.program(&key);
+    }
+
+    /// Runs the program of a call on the state before it, or records the call.
+    pub(crate) fn follow<D: Database<Error = DbError>>(
+        &self,
+        plan: Plan,
+        call: &CallEnv<'_>,
+        prepared: Option<&Prepared>,
+        db: &mut D,
+        scratch: &mut Scratch,
+    ) -> Result<Answer, SourceError> {
+        let Plan { program, record } = plan;
         if let Some(program) = &program {
             program.used.store(self.runs.fetch_add(1, Relaxed), Relaxed);
             program.begin(scratch);
@@ -279,7 +309,7 @@ impl Library {
             }
         }
         let mut watch = Watch { claim: None, missed: program.is_some() };
-        if self.may_record(&key) {
+        if record || watch.missed && self.may_record(&Key::of(call)) {
             watch.claim = study(program, call, db, scratch)?;
         }
         Ok(Answer::Evm(watch))

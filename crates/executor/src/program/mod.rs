@@ -13,7 +13,8 @@
 //! The committer, for a call without access list, blobs and authorisations whose target has code:
 //!
 //! ```ignore
-//! match library.run(&call, prepared.as_ref(), machine.state_mut(), &mut scratch)? {
+//! let Some(plan) = library.plan(&call) else { /* execute */ };
+//! match library.follow(plan, &call, prepared.as_ref(), machine.state_mut(), &mut scratch)? {
 //!     Answer::Effect(effect) => { /* nonce, fees, value; then writes, logs, effect.gas_used(&call) */ }
 //!     Answer::Evm(watch) => {
 //!         /* execute, keep the journal's state */

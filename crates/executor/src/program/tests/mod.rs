@@ -222,7 +222,7 @@ impl World {
                 db.storage(*address, *slot).unwrap();
             }
         }
-        db.commit(&mut state);
+        db.commit(&mut state, false);
         let diff = db.diff().unwrap();
         self.state.apply(&diff);
         (by, success)
