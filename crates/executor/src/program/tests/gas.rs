@@ -128,7 +128,7 @@ fn code_that_looks_at_its_gas_is_not_learnt() {
         let mut world = World::new(assemble(code));
         let tx = Tx::new(A, Default::default());
         for _ in 0..40 {
-            world.library.begin_block();
+            world.library.grant();
             assert_eq!(world.check(&tx).0, super::By::Evm);
         }
     }

@@ -231,7 +231,7 @@ impl World {
     /// Repeats the transaction until a program does it; fails if none ever does.
     fn teach(&mut self, tx: &Tx) {
         for _ in 0..64 {
-            self.library.begin_block();
+            self.library.grant();
             let (by, _, _) = self.check(tx);
             if by == By::Program {
                 return;
@@ -244,7 +244,7 @@ impl World {
     fn why(&mut self, tx: &Tx) -> String {
         let mut db = BlockState::new(&self.state);
         let env = self.env(tx);
-        let Some(events) = super::record::record(&env, &mut db).unwrap() else {
+        let Some(events) = super::record::record(&env, &mut db).unwrap().0 else {
             return format!("not recorded: {:?}", self.evm(tx).0.success);
         };
         format!("{:?}", super::lift::lift(&mut Default::default(), &env, &events))

@@ -23,7 +23,7 @@ use crate::{
 /// The path that a transaction takes.
 fn path_of(world: &World, tx: &Tx) -> (Graph, Path) {
     let (mut graph, env) = (Graph::default(), world.env(tx));
-    let events = record(&env, &mut BlockState::new(&world.state)).unwrap().unwrap();
+    let events = record(&env, &mut BlockState::new(&world.state)).unwrap().0.unwrap();
     let path = lift(&mut graph, &env, &events).unwrap();
     (graph, path)
 }
