@@ -402,6 +402,17 @@ impl Library {
         programs.insert(key, Arc::new(program));
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.programs.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How often a key was recorded.
+    #[cfg(test)]
+    pub(super) fn attempts(&self, call: &CallEnv<'_>) -> u32 {
+        self.school().studies.get(&Key::of(call)).map_or(0, |study| study.attempts)
+    }
+
     /// Of each path: instructions, guards, loads, hashes.
     #[cfg(test)]
     pub(super) fn shape(&self, call: &CallEnv<'_>) -> Vec<[usize; 4]> {

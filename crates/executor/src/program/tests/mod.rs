@@ -3,6 +3,7 @@
 mod behaviour;
 mod fuzz;
 mod gas;
+mod library;
 mod mainnet;
 mod measure;
 mod mutation;
