@@ -133,3 +133,19 @@ fn code_that_looks_at_its_gas_is_not_learnt() {
         }
     }
 }
+
+#[test]
+fn the_gas_of_every_pattern_of_values_is_the_evms() {
+    let code = "4 CALLDATALOAD 0 SSTORE 36 CALLDATALOAD 0 SSTORE 68 CALLDATALOAD 0 SSTORE STOP";
+    for spec in [SpecId::MERGE, SpecId::PRAGUE] {
+        let mut world = World::new(assemble(code));
+        world.spec = spec;
+        let tx = |values: [u64; 3]| Tx::new(A, tokens::input(1, &values.map(n)));
+        world.teach(&tx([1, 2, 3]));
+        for pattern in 0..81 {
+            let [original, values @ ..] = [27, 9, 3, 1].map(|power| pattern / power % 3);
+            world.set(U256::ZERO, n(original));
+            assert_eq!(world.check(&tx(values)).0, super::By::Program, "{original} {values:?}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod library;
 mod mainnet;
 mod measure;
 mod mutation;
+mod soup;
 mod tokens;
 
 use banyan_primitives::{Address, Bytes, U256, address};
