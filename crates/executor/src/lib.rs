@@ -17,7 +17,7 @@ mod l1_cost;
 mod memory;
 mod op_precompiles;
 mod precompiles;
-#[allow(dead_code, reason = "the committer is to call it")]
+#[allow(dead_code, unused_imports, reason = "the committer is to call it")]
 mod program;
 mod simulate;
 mod state;

@@ -45,7 +45,7 @@ use revm::{context::BlockEnv, primitives::hardfork::SpecId, state::EvmState};
 
 pub(crate) use self::{
     eval::Scratch,
-    library::{Answer, Library},
+    library::{Answer, Library, Prepared, Watch},
 };
 
 /// A transaction that calls a contract: no access list, no blobs, no authorisations.
