@@ -26,6 +26,8 @@ const MAX_PATHS: usize = 8;
 const MAX_PROGRAMS: usize = 1024;
 /// Most keys that are watched.
 const MAX_STUDIES: usize = 8192;
+/// So many calls in a row may miss all paths before a program is tried more rarely.
+const PATIENCE: u32 = 32;
 /// Most expressions and steps that all programs hold together: bounds memory to some 40 MB.
 const MAX_WEIGHT: usize = 100_000;
 /// Recording and lifting a call takes the time of some twenty executions. So for each so much gas
@@ -75,6 +77,8 @@ struct Program {
     params: GasParams,
     /// When it was last used, in runs of the library.
     used: AtomicU64,
+    /// Calls in a row that no path fitted.
+    idle: AtomicU32,
 }
 
 /// A path and how it has fared.
@@ -95,14 +99,22 @@ impl Program {
         });
         let constants = constants.collect();
         let ahead = ahead(&graph);
-        let (params, used) = (GasParams::new_spec(spec), AtomicU64::default());
-        Self { graph, paths, constants, ahead, params, used }
+        let params = GasParams::new_spec(spec);
+        let (used, idle) = (AtomicU64::default(), AtomicU32::default());
+        Self { graph, paths, constants, ahead, params, used, idle }
     }
 
     /// What it takes of the library's room.
     fn weight(&self) -> usize {
         let steps: usize = self.paths.iter().map(|learnt| learnt.path.steps.len()).sum();
         self.graph.nodes().len() + steps / 4
+    }
+
+    /// Whether to try it: one that never fits is only tried now and then. Counts as idle until
+    /// it has fitted.
+    fn is_worth_it(&self) -> bool {
+        let idle = self.idle.fetch_add(1, Relaxed);
+        idle < PATIENCE || idle.is_multiple_of(PATIENCE)
     }
 
     fn begin(&self, scratch: &mut Scratch) {
@@ -271,6 +283,9 @@ impl Library {
         }
         let program = self.program(&key);
         if let Some(program) = &program {
+            if !program.is_worth_it() {
+                return Ok(Answer::Evm(Watch { claim: None, missed: true }));
+            }
             program.used.store(self.runs.fetch_add(1, Relaxed), Relaxed);
             program.begin(scratch);
             if let Some(prepared) = prepared.filter(|it| Arc::ptr_eq(&it.program, program)) {
@@ -297,6 +312,7 @@ impl Library {
         call: &CallEnv<'_>,
         scratch: &mut Scratch,
     ) -> Answer {
+        program.idle.store(0, Relaxed);
         learnt.hits.fetch_add(1, Relaxed);
         let effect = scratch.effect(&learnt.path, &program.params, call.gas);
         // Where gas is short the EVM decides.

@@ -169,6 +169,21 @@ fn a_key_with_many_paths_keeps_those_that_are_used() {
 }
 
 #[test]
+fn a_program_that_never_fits_is_tried_ever_more_rarely() {
+    let mut world =
+        World::new(tokens::assemble("4 CALLDATALOAD 7 EQ @good JUMPI 0 0 REVERT :good STOP"));
+    let tx = |argument: u64| Tx::new(A, tokens::input(1, &[n(argument)]));
+    world.teach(&tx(7));
+    for _ in 0..100 {
+        assert_eq!(world.call(&tx(8)), (By::Evm, false));
+    }
+    let by: Vec<By> = (0..40).map(|_| world.call(&tx(7)).0).collect();
+    assert_eq!(by[0], By::Evm);
+    // From the first try on.
+    assert_eq!(by[39], By::Program);
+}
+
+#[test]
 fn hashes_prepared_ahead_change_nothing() {
     let mut world = token_world(Kind::Plain);
     world.teach(&Tx::new(C, tokens::transfer_from(A, B, n(5))));
