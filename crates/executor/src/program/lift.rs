@@ -226,7 +226,9 @@ impl<'a> Lifter<'a> {
             original: slot.original.id,
             value: slot.present.id,
         });
-        let outputs = Outputs { writes: writes.collect(), gas: self.gas, logs: self.logs };
+        let touched = self.storage.iter().map(|slot| slot.original.id).collect();
+        let writes = writes.collect();
+        let outputs = Outputs { gas: self.gas, writes, logs: self.logs, touched };
         Ok(Path::new(self.graph, &self.guards, outputs))
     }
 
