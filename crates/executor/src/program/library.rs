@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use banyan_primitives::{Address, B256, HashMap, HashSet, KECCAK_EMPTY, SourceError, U256};
+use banyan_primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, SourceError, U256};
 use revm::{Database, context_interface::cfg::GasParams, primitives::hardfork::SpecId};
 
 use super::{
@@ -169,6 +169,21 @@ fn ahead(graph: &Graph) -> Vec<Id> {
 pub(crate) struct Prepared {
     program: Arc<Program>,
     values: Vec<(Id, U256)>,
+    caller: Address,
+    target: Address,
+    value: U256,
+    input: Bytes,
+}
+
+impl Prepared {
+    /// Whether it is for this call of this program.
+    fn is_for(&self, call: &CallEnv<'_>, program: &Arc<Program>) -> bool {
+        Arc::ptr_eq(&self.program, program)
+            && self.caller == call.caller
+            && self.target == call.target
+            && self.value == call.value
+            && self.input == *call.input
+    }
 }
 
 /// What to do with a call.
@@ -266,10 +281,13 @@ impl Library {
         scratch.compute_pure(&program.graph, &program.ahead, call);
         let hash = |id: &&Id| matches!(program.graph.nodes()[usize::from(**id)], Node::Keccak(..));
         let values = program.ahead.iter().filter(hash).map(|id| (*id, scratch.get(*id))).collect();
-        Some(Prepared { program, values })
+        let (caller, target, value) = (call.caller, call.target, call.value);
+        Some(Prepared { program, values, caller, target, value, input: call.input.clone() })
     }
 
-    /// Runs the program of a call on the state before it.
+    /// Runs the program of a call on the state before it. Whether the transaction is valid (nonce,
+    /// funds, gas) has been checked. Reads nothing that the EVM would not read, and of a call that
+    /// a program answers all the slots that the EVM would.
     pub(crate) fn run<D: Database<Error = DbError>>(
         &self,
         call: &CallEnv<'_>,
@@ -288,7 +306,7 @@ impl Library {
             }
             program.used.store(self.runs.fetch_add(1, Relaxed), Relaxed);
             program.begin(scratch);
-            if let Some(prepared) = prepared.filter(|it| Arc::ptr_eq(&it.program, program)) {
+            if let Some(prepared) = prepared.filter(|prepared| prepared.is_for(call, program)) {
                 prepared.values.iter().for_each(|(id, value)| scratch.set(*id, *value));
             }
             if let Some(learnt) = program.find(call, db, scratch)? {

@@ -4,7 +4,7 @@ use banyan_primitives::{Address, Bytes, U256};
 use revm::primitives::hardfork::SpecId;
 
 use super::{
-    A, B, By, C, Random, Tx, World, n, token_world,
+    A, B, By, C, Random, TOKEN, Tx, World, n, token_world,
     tokens::{self, Kind},
 };
 use crate::{
@@ -201,6 +201,16 @@ fn hashes_prepared_ahead_change_nothing() {
         assert_eq!(ahead, plain);
         assert_eq!(plain.is_some(), from == A && from != to, "{tx:?}");
     }
+    // What was prepared for another call is not used.
+    let (tx, other) = (tokens::transfer_from(A, B, n(5)), tokens::transfer_from(A, B, n(6)));
+    let (tx, other) = (Tx::new(C, tx), Tx { caller: B, ..Tx::new(C, other) });
+    let prepared = world.library.prepare(&world.env(&other), &mut Default::default());
+    let mut db = BlockState::new(&world.state);
+    let env = world.env(&tx);
+    let answer =
+        world.library.run(&env, prepared.as_ref(), &mut db, &mut Default::default()).unwrap();
+    let allowance = (TOKEN, tokens::allowance_slot(A, C), n(499_995));
+    assert!(matches!(answer, Answer::Effect(effect) if effect.writes.contains(&allowance)));
     // What was prepared for a program that is no longer the one is not used.
     let tx = Tx::new(C, tokens::transfer_from(A, B, n(5)));
     let old = world.library.prepare(&world.env(&tx), &mut Default::default()).unwrap();
