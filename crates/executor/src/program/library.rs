@@ -286,8 +286,8 @@ impl Library {
     }
 
     /// Runs the program of a call on the state before it. Whether the transaction is valid (nonce,
-    /// funds, gas) has been checked. Reads nothing that the EVM would not read, and of a call that
-    /// a program answers all the slots that the EVM would.
+    /// funds, gas) has been checked. Reads no slot that the EVM would not read (if it does not run
+    /// out of gas), and all that it would if a program answers.
     pub(crate) fn run<D: Database<Error = DbError>>(
         &self,
         call: &CallEnv<'_>,
