@@ -4,7 +4,9 @@ use banyan_primitives::{Address, U256};
 use revm::primitives::hardfork::SpecId;
 
 use super::{
-    A, B, C, TOKEN, Tx, World, n, token_world,
+    A, B, C, TOKEN, Tx, World,
+    fuzz::random_world,
+    n, token_world,
     tokens::{self, Kind, assemble},
 };
 use crate::program::{Outcome, library::difference};
@@ -57,6 +59,29 @@ fn no_program_runs_where_the_evm_runs_out_of_gas() {
         let mut world = token_world(kind);
         for tx in transactions() {
             every_limit(&mut world, &tx, 97);
+        }
+    }
+}
+
+#[test]
+fn a_proxy_needs_gas_for_both_levels() {
+    for kind in [Kind::Plain, Kind::Fee] {
+        let mut world = random_world(kind, true);
+        for tx in transactions() {
+            every_limit(&mut world, &tx, 97);
+        }
+    }
+}
+
+#[test]
+#[ignore = "slow: millions of runs; run with --ignored"]
+fn no_program_runs_where_the_evm_runs_out_of_gas_at_any_limit() {
+    for kind in tokens::KINDS {
+        for proxied in [false, true] {
+            let mut world = random_world(kind, proxied);
+            for tx in transactions() {
+                every_limit(&mut world, &tx, 1);
+            }
         }
     }
 }
