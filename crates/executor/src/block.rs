@@ -123,7 +123,6 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     pub(crate) fn with_knowledge(mut self, knowledge: &'a Knowledge) -> Self {
         self.machine.state_mut().share_codes(knowledge.codes.clone());
         if self.simple.is_some() {
-            knowledge.library.begin_block();
             self.library = Some(&knowledge.library);
         }
         self

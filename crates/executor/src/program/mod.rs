@@ -23,8 +23,7 @@
 //! }
 //! ```
 //!
-//! Any other thread may call [`Library::prepare`] before. [`Library::begin_block`] renews the
-//! budget for recordings.
+//! Any other thread may call [`Library::prepare`] before.
 //!
 //! What is not understood is not lifted: anything that fails, creates, destroys, moves value inside,
 //! looks at balances, gas or block hashes, or calls precompiles or accounts without code. That two
