@@ -13,7 +13,7 @@ mod worker;
 
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    atomic::{self, AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use banyan_chainspec::{ChainSpec, Rules};
