@@ -269,10 +269,10 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     let mut history: Vec<Step> = (0..*block).map(|_| chain.step()).collect();
     let mut step = chain.step();
     let spec = &chain.world.spec;
-    let mut reason = reason.clone();
+    let mut last = reason.clone();
     let mut fails = |history: &[Step], step: &Step| -> bool {
         let failed = attempt(config, spec, history, step);
-        failed.inspect(|new| reason.clone_from(new)).is_some()
+        failed.inspect(|new| last.clone_from(new)).is_some()
     };
     let reproduced = fails(&history, &step);
     if reproduced {
