@@ -342,6 +342,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         ommers: &[Header],
         withdrawals: Option<&[Withdrawal]>,
     ) -> Result<BlockOutput, ExecutionError> {
+        if let Some(library) = self.library {
+            library.earn(self.gas_used);
+        }
         let requests = system::requests(&mut self.machine, self.spec, &self.rules, &self.receipts)?;
         system::withdraw(&mut self.machine, withdrawals.unwrap_or_default())?;
         if !self.rules.is(Fork::Paris) {

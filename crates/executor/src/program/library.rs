@@ -380,11 +380,8 @@ impl Library {
         call: &CallEnv<'_>,
         scratch: &mut Scratch,
     ) -> Answer {
-        if record || watch.missed && self.may_record(&Key::of(call)) {
-            let (claim, gas) = study(program, call, db, scratch)?;
-            watch.claim = claim;
-            let mut school = self.school();
-            school.credit = school.credit.saturating_sub(RECORDING_BASE + gas);
+        program.idle.store(0, Relaxed);
+        let hits = learnt.hits.fetch_add(1, Relaxed);
         let effect = scratch.effect(&learnt.path, &program.params, call.gas);
         // Where gas is short the EVM decides.
         let Some(effect) = effect else { return Answer::Evm(Watch::default()) };
@@ -396,6 +393,13 @@ impl Library {
         Answer::Evm(Watch { claim: Some(claim), missed: false })
     }
 
+    /// The EVM executed so much gas: that allows for recordings.
+    pub(crate) fn earn(&self, gas: u64) {
+        let mut school = self.school();
+        let credit = school.credit.saturating_add(gas / GAS_PER_RECORDED_GAS);
+        school.credit = credit.min(MAX_CREDIT);
+    }
+
     /// Compares what was claimed with what the EVM did.
     pub(crate) fn learn(
         &self,
@@ -403,10 +407,6 @@ impl Library {
         call: &CallEnv<'_>,
         outcome: &Outcome<'_>,
     ) -> Option<Mismatch> {
-        let mut school = self.school();
-        let credit = school.credit.saturating_add(outcome.gas_used / GAS_PER_RECORDED_GAS);
-        school.credit = credit.min(MAX_CREDIT);
-        drop(school);
         let claim = watch.claim?;
         let key = Key::of(call);
         if let Some(difference) = difference(&claim.effect, call, outcome) {
