@@ -280,6 +280,18 @@ pub(crate) fn digest(diff: &StateDiff) -> B256 {
     keccak256(bytes)
 }
 
+/// All that a block's output says, in an order that is always the same.
+pub(crate) fn print(verdict: &Result<BlockOutput, String>) -> String {
+    match verdict {
+        Err(reason) => reason.clone(),
+        Ok(output) => {
+            let gas = (output.gas_used, output.blob_gas_used);
+            let diff = digest(&output.diff);
+            format!("{:?} {gas:?} {:?} {diff}", output.receipts, output.requests)
+        }
+    }
+}
+
 /// The attributes deposit of a block is due, by the rules of OP chains.
 pub(crate) fn attributes_length(world: &World, time: u64) -> usize {
     let spec = &world.spec;

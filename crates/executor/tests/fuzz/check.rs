@@ -189,7 +189,7 @@ fn diff_difference(found: &StateDiff, wanted: &StateDiff) -> String {
 /// Builds a block of everything that was tried: offers some of it in any order, executes all of it
 /// in order, and wants the same answers and the same state as the plain executor gave.
 fn check_build(executor: &Executor, spec: &ChainSpec, step: &Step) -> Result<(), String> {
-    let Some(seed) = step.build else { return Ok(()) };
+    let Some(seed) = step.build.filter(|_| !step.tried.is_empty()) else { return Ok(()) };
     let header = step.blocks[0].header.inner();
     executor.build(spec, BlockContext::from_header(header), &step.parent, |builder| {
         build(builder, step, seed)
@@ -281,6 +281,7 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     }
     let mut text =
         format!("seed {seed}, block {block}, {config:?}, chain {}\n{reason}\n", chain.world.name);
+    text.push_str(&format!("after cutting: {last}\n"));
     if !reproduced {
         text.push_str("NOT REPRODUCED: a matter of the schedule; the whole block:\n");
     }

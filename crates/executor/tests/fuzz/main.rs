@@ -184,3 +184,25 @@ fn the_generator_reaches_what_it_is_for() {
         assert!(all(what) >= least, "{what}: {}", all(what));
     }
 }
+
+#[test]
+#[ignore = "tool: prints what the oracle says, to compare two versions of it"]
+fn what_the_oracle_says() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let from = number("BANYAN_FUZZ_SEED").unwrap_or(1);
+    for seed in from..from + number("BANYAN_FUZZ_BLOCKS").unwrap_or(2000) / CHAIN {
+        let mut chain = Chain::new(seed);
+        let mut said = String::new();
+        for _ in 0..CHAIN {
+            let step = chain.step();
+            for block in &step.blocks {
+                let verdict = chain::oracle(&chain.world.spec, block, &step.parent);
+                said += &chain::print(&verdict.map_err(|error| format!("{error:?}")));
+            }
+            said += &chain::print(&step.verdict);
+            step.diffs.iter().for_each(|diff| said += &chain::digest(diff).to_string());
+            step.tried.iter().for_each(|(_, told)| said += told);
+        }
+        println!("seed {seed}: {}", banyan_primitives::keccak256(said));
+    }
+}

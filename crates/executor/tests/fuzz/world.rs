@@ -114,6 +114,7 @@ impl World {
         let open_l1 = spec.is_op() && rng.random_ratio(1, 10);
         let mut genesis = accounts(rng, &spec, &cast, first, open_l1);
         if whales && !spec.is_op() {
+            cast.beneficiaries.push(BENEFICIARY);
             cast.beneficiaries
                 .retain(|address| genesis.get(address).is_none_or(|a| a.code.is_empty()));
             for whale in [BENEFICIARY, cast.senders[1]] {
