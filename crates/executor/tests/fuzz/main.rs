@@ -8,6 +8,7 @@
 
 mod asm;
 mod authority;
+mod cases;
 mod chain;
 mod check;
 mod code;
