@@ -386,7 +386,7 @@ impl Library {
         // Where gas is short the EVM decides.
         let Some(effect) = effect else { return Answer::Evm(Watch::default()) };
         let counts = learnt.confirmed.load(Relaxed) >= SHADOWS;
-        if self.mode == ProgramMode::On && counts && !hits.is_multiple_of(SAMPLE) {
+        if self.mode == ProgramMode::On && counts && hits % SAMPLE != SAMPLE - 1 {
             return Answer::Effect(effect);
         }
         let claim = Claim { effect, learnt: learnt.clone(), new: None };
