@@ -67,7 +67,8 @@ pub(crate) struct Step {
     pub(crate) parent: MemoryState,
     /// Everything that was tried, in order, with what the plain executor said.
     pub(crate) tried: Vec<(Sent, String)>,
-    /// Changes after each try.
+    /// Changes before the first transaction, and after each try.
+    pub(crate) opening: StateDiff,
     pub(crate) diffs: Vec<StateDiff>,
     /// Blocks on that parent: the one of all that was accepted, and perhaps one with a fault.
     pub(crate) blocks: Vec<RecoveredBlock>,
@@ -107,7 +108,7 @@ impl Chain {
             1 | 2 => self.rng.random_range(10..20),
             _ => self.rng.random_range(1..10),
         };
-        let (tried, diffs, accepted) = self.fill(&header, &rules, count);
+        let (tried, opening, diffs, accepted) = self.fill(&header, &rules, count);
         let body = self.body(&rules, &header);
         let parent = self.state.clone();
         let good = block(&header, &body, &accepted);
@@ -127,7 +128,7 @@ impl Chain {
         }
         blocks.push(good);
         let build = self.rng.random::<bool>().then(|| self.rng.random());
-        Step { parent, tried, diffs, blocks, verdict, build }
+        Step { parent, tried, opening, diffs, blocks, verdict, build }
     }
 
     /// Tries transactions until `count` of them were made.
@@ -136,12 +137,13 @@ impl Chain {
         header: &Header,
         rules: &Rules,
         count: usize,
-    ) -> (Vec<(Sent, String)>, Vec<StateDiff>, Vec<Sent>) {
+    ) -> (Vec<(Sent, String)>, StateDiff, Vec<StateDiff>, Vec<Sent>) {
         let Self { world, rng, plan, state, gas, .. } = self;
         let context = BlockContext::from_header(header);
         let mut executor = BlockExecutor::new(&world.spec, context, &*state);
         executor.begin().unwrap();
         let mut live = Live { parent: state.clone(), diff: executor.diff_so_far().unwrap() };
+        let opening = live.diff.clone();
         let (mut tried, mut diffs, mut accepted) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..count {
             let sent = plan.transaction(rng, world, header, rules, &live, gas, index);
@@ -153,7 +155,7 @@ impl Chain {
             tried.push((sent, told(&result)));
             diffs.push(live.diff.clone());
         }
-        (tried, diffs, accepted)
+        (tried, opening, diffs, accepted)
     }
 
     fn is_merged(&self) -> bool {

@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use banyan_chainspec::ChainSpec;
+use banyan_chainspec::{ChainSpec, OpFork};
 use banyan_executor::{
     BlockContext, BlockExecutor, BlockOutput, ExecutionStats, Executor, ExecutorConfig, ProgramMode,
 };
@@ -22,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     chain::{Chain, Sent, Step, digest, oracle, told},
     loud,
+    world::{World, is_op},
 };
 
 /// Tries of a schedule before it counts as harmless.
@@ -63,6 +64,9 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
     for index in 0..length {
         let step = chain.step();
         let spec = &chain.world.spec;
+        let by_itself =
+            |reason| Failure { seed, block: index, config: ExecutorConfig::SEQUENTIAL, reason };
+        check_oracle(&chain.world, &step).map_err(by_itself)?;
         let verdicts: Vec<Verdict> =
             step.blocks.iter().map(|block| verdict(spec, block, &step)).collect();
         for executor in &executors {
@@ -78,6 +82,39 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
         }
     }
     Ok(stats)
+}
+
+/// The oracle against itself: each transaction alone, on the state that those before it left, with
+/// nothing between them but that state.
+fn check_oracle(world: &World, step: &Step) -> Result<(), String> {
+    let good = step.blocks.last().expect("the block of what was accepted");
+    let header = good.header.inner();
+    // There the first transaction of a block says how those behind it are charged.
+    if world.open_l1 || is_op(&world.spec, header.timestamp, OpFork::Jovian) {
+        return Ok(());
+    }
+    let mut state = step.parent.clone();
+    state.apply(&step.opening);
+    let context = BlockContext::from_header(header);
+    for (index, ((tx, sender), said)) in step.tried.iter().enumerate() {
+        if said.starts_with("Err") {
+            continue;
+        }
+        let mut executor = BlockExecutor::new(&world.spec, context.clone(), &state);
+        let alone = told(&executor.execute(tx, *sender));
+        if alone != *said {
+            return Err(format!("oracle: try {index} alone: {alone}, in its block: {said}"));
+        }
+        let diff = executor.diff_so_far().map_err(|error| error.to_string())?;
+        drop(executor);
+        state.apply(&diff);
+    }
+    let mut block = step.parent.clone();
+    block.apply(step.diffs.last().unwrap_or(&step.opening));
+    match (&block.accounts, &block.storage) == (&state.accounts, &state.storage) {
+        true => Ok(()),
+        false => Err("oracle: transactions one by one leave another state".into()),
+    }
 }
 
 /// A panic is a failure like others, and so is what was said loudly.
@@ -270,8 +307,9 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     let mut step = chain.step();
     let spec = &chain.world.spec;
     let mut last = reason.clone();
+    let world = &chain.world;
     let mut fails = |history: &[Step], step: &Step| -> bool {
-        let failed = attempt(config, spec, history, step);
+        let failed = attempt(config, world, history, step);
         failed.inspect(|new| last.clone_from(new)).is_some()
     };
     let reproduced = fails(&history, &step);
@@ -378,11 +416,13 @@ fn with_transactions(block: &RecoveredBlock, sent: &[Sent]) -> RecoveredBlock {
 /// Runs the history and then the block with new executors until one fails.
 fn attempt(
     config: &ExecutorConfig,
-    spec: &ChainSpec,
+    world: &World,
     history: &[Step],
     step: &Step,
 ) -> Option<String> {
+    let spec = &world.spec;
     let run = |executor: &Executor, step: &Step| {
+        check_oracle(world, step)?;
         let mut stats = ExecutionStats::default();
         for block in &step.blocks {
             let verdict = verdict(spec, block, step);
