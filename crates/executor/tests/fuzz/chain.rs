@@ -78,6 +78,14 @@ pub(crate) struct Step {
     pub(crate) build: Option<u64>,
 }
 
+/// What became of all that was tried for a block.
+struct Filled {
+    opening: StateDiff,
+    tried: Vec<(Sent, String)>,
+    diffs: Vec<StateDiff>,
+    accepted: Vec<Sent>,
+}
+
 /// The chain of a seed.
 pub(crate) struct Chain {
     pub(crate) world: World,
@@ -108,7 +116,7 @@ impl Chain {
             1 | 2 => self.rng.random_range(10..20),
             _ => self.rng.random_range(1..10),
         };
-        let (tried, opening, diffs, accepted) = self.fill(&header, &rules, count);
+        let Filled { tried, opening, diffs, accepted } = self.fill(&header, &rules, count);
         let body = self.body(&rules, &header);
         let parent = self.state.clone();
         let good = block(&header, &body, &accepted);
@@ -132,12 +140,7 @@ impl Chain {
     }
 
     /// Tries transactions until `count` of them were made.
-    fn fill(
-        &mut self,
-        header: &Header,
-        rules: &Rules,
-        count: usize,
-    ) -> (Vec<(Sent, String)>, StateDiff, Vec<StateDiff>, Vec<Sent>) {
+    fn fill(&mut self, header: &Header, rules: &Rules, count: usize) -> Filled {
         let Self { world, rng, plan, state, gas, .. } = self;
         let context = BlockContext::from_header(header);
         let mut executor = BlockExecutor::new(&world.spec, context, &*state);
@@ -155,7 +158,7 @@ impl Chain {
             tried.push((sent, told(&result)));
             diffs.push(live.diff.clone());
         }
-        (tried, opening, diffs, accepted)
+        Filled { tried, opening, diffs, accepted }
     }
 
     fn is_merged(&self) -> bool {
