@@ -1,7 +1,10 @@
 //! Executes a block on its parent's state and judges what came out. Nobody is told INVALID before
 //! plain sequential execution says so, too.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
@@ -63,7 +66,7 @@ impl Chain {
         let plain = self.run_plainly(block, parent)?;
         match difference(&outcome, &plain) {
             None => return Ok(Err(error)),
-            Some(what) => self.distrust(block, what, &error),
+            Some(what) => self.distrust(block, &what, &error),
         }
         match plain {
             Ok(output) => {
@@ -172,20 +175,27 @@ fn intermediate_root(parent: &StateView, diff: &StateDiff) -> Result<B256, Sourc
 }
 
 /// In what two runs of the same block differ, if they do.
-fn difference(one: &Outcome, other: &Outcome) -> Option<&'static str> {
+fn difference(one: &Outcome, other: &Outcome) -> Option<String> {
     let (one, other) = match (one, other) {
         (Ok(one), Ok(other)) => (one, other),
-        (Err(one), Err(other)) => return (one != other).then_some("what is wrong with the block"),
-        _ => return Some("whether the transactions can be executed"),
+        (Err(one), Err(other)) => return (one != other).then(|| format!("{one} / {other}")),
+        (Ok(_), Err(error)) => return Some(format!("valid / {error}")),
+        (Err(error), Ok(_)) => return Some(format!("{error} / valid")),
     };
-    let parts = [
-        (one.receipts != other.receipts, "receipts"),
-        (one.gas_used != other.gas_used, "gas used"),
-        (one.blob_gas_used != other.blob_gas_used, "blob gas used"),
-        (one.requests != other.requests, "requests"),
-        (one.diff != other.diff, "state changes"),
-    ];
-    parts.into_iter().find_map(|(differs, what)| differs.then_some(what))
+    let receipts = one.receipts.iter().zip(&other.receipts);
+    if let Some(index) = receipts.into_iter().position(|(one, other)| one != other) {
+        let (one, other) = (&one.receipts[index], &other.receipts[index]);
+        return Some(format!("receipt {index}: {one:?} / {other:?}"));
+    }
+    let accounts: BTreeSet<_> =
+        one.diff.accounts.keys().chain(other.diff.accounts.keys()).collect();
+    for address in accounts {
+        let (one, other) = (one.diff.accounts.get(address), other.diff.accounts.get(address));
+        if one != other {
+            return Some(format!("{address}: {one:?} / {other:?}"));
+        }
+    }
+    (one != other).then(|| "gas, requests, number of receipts, or code".to_owned())
 }
 
 #[cfg(test)]
