@@ -8,8 +8,9 @@ SHELL := /bin/sh
 PROFILE ?= dev
 # Folder with fixtures or packed fixtures, for `conformance`.
 FIXTURES ?= $(or $(BANYAN_FIXTURES),../shared/fixtures)
-# Kills, and the seed of all decisions, for `torture`.
+# Kills for `torture`, blocks for `fuzz-executor`, and the seed of all decisions of both.
 ROUNDS ?= 500
+BLOCKS ?= 1000000
 SEED ?= 1
 # More arguments for the program that a target starts: make run ARGS='--http.port 9545'.
 ARGS ?=
@@ -21,7 +22,7 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor torture tools docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor fuzz-executor torture tools docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
@@ -65,9 +66,13 @@ bench: toolchain ## gas per second of newPayload and forkchoiceUpdated, by phase
 bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
 	$(CARGO) run --release --locked -p banyan -- bench ingest $(ARGS)
 
-bench-executor: toolchain ## our executor against a plain revm loop; rows in target/bench/executor.json
-	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" \
+bench-executor: toolchain ## execution alone, against revm used plainly; rows in target/bench/executor.json
+	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_FIXTURES="$(abspath $(FIXTURES))" \
 		$(CARGO) bench --workspace --locked --bench executor
+
+fuzz-executor: toolchain ## generated blocks: every way of execution against the oracle (BLOCKS=1000000 SEED=1)
+	BANYAN_FUZZ_BLOCKS=$(BLOCKS) BANYAN_FUZZ_SEED=$(SEED) $(CARGO) test --workspace --locked \
+		--profile $(PROFILE) --test fuzz -- --include-ignored --nocapture very_many
 
 torture: toolchain ## kill -9 at random moments: counts lost heads (ROUNDS=500 SEED=1)
 	$(CARGO) build --release --locked -p banyan -p banyan-torture

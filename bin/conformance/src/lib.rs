@@ -12,8 +12,6 @@ mod expected;
 mod formats;
 mod genesis;
 mod node;
-mod number;
-mod op_chain;
 mod report;
 mod run;
 mod scratch;
@@ -21,6 +19,8 @@ mod witness;
 
 use std::path::PathBuf;
 
+use banyan_executor::ExecutorConfig;
+pub(crate) use banyan_testing::{number, op_chain};
 pub use report::{Outcome, Report, ResultLine};
 pub use run::run;
 pub use scratch::Worker;
@@ -36,6 +36,8 @@ pub struct Options {
     pub fail_fast: bool,
     /// Worker threads; `None`: one per core.
     pub jobs: Option<usize>,
+    /// How blocks are executed.
+    pub executor: ExecutorConfig,
     /// List of expected failures; an absent file is an empty list.
     pub expected_failures: PathBuf,
     /// Where packed fixtures are unpacked.

@@ -3,7 +3,8 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use banyan_conformance::{Options, run};
-use clap::Parser;
+use banyan_executor::{ExecutorConfig, ProgramMode};
+use clap::{Parser, ValueEnum};
 
 /// Runs conformance fixtures against Banyan.
 #[derive(Debug, Parser)]
@@ -21,6 +22,16 @@ struct Arguments {
     /// Worker threads; as many as there are cores unless given.
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Threads that execute a block, as the node's `--executor.workers`: 0 is the plain sequential
+    /// EVM, 1 has the shortcuts that need no other thread; one per core unless given.
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// What is done with programs learnt from traces of token calls.
+    #[arg(long, value_enum, default_value_t = Programs::On)]
+    programs: Programs,
+    /// Disturb the schedule by this seed, and let even the smallest block run ahead.
+    #[arg(long, value_name = "SEED")]
+    perturb: Option<u64>,
     /// Write every result to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -35,9 +46,33 @@ struct Arguments {
     unpack_to: PathBuf,
 }
 
+/// The values of `--programs`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Programs {
+    /// None are learnt or run.
+    Off,
+    /// Learnt, and compared with the EVM.
+    Shadow,
+    /// Those that have proved equal replace the EVM.
+    On,
+}
+
+impl Arguments {
+    fn executor(&self) -> ExecutorConfig {
+        let programs = match self.programs {
+            Programs::Off => ProgramMode::Off,
+            Programs::Shadow => ProgramMode::Shadow,
+            Programs::On => ProgramMode::On,
+        };
+        let workers = self.workers.unwrap_or(ExecutorConfig::default().workers);
+        ExecutorConfig { workers, programs, perturb: self.perturb }
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let options = Options {
+        executor: arguments.executor(),
         fixtures: arguments.fixtures,
         filter: arguments.filter,
         fail_fast: arguments.fail_fast,

@@ -68,7 +68,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// One worker: takes files until there are none.
     fn work(&self) -> anyhow::Result<()> {
-        let worker = Worker::new().context("cannot start a worker")?;
+        let worker = Worker::new(self.options.executor.clone()).context("cannot start a worker")?;
         while let Some(file) = self.files.get(self.next.fetch_add(1, Relaxed)) {
             if self.stop.load(Relaxed) {
                 break;

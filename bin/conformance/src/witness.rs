@@ -3,7 +3,10 @@
 //! Written from the Yellow Paper's appendix D and independent of the node's own trie, so that the
 //! two check each other.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use alloy_rlp::{Decodable, Header as RlpHeader};
 use alloy_trie::TrieAccount;
@@ -23,7 +26,7 @@ pub(crate) struct Witness {
     /// What BLOCKHASH answers.
     pub(crate) block_hashes: HashMap<u64, B256>,
     /// Accounts with their storage roots, as read.
-    accounts: RefCell<HashMap<Address, Option<TrieAccount>>>,
+    accounts: Mutex<HashMap<Address, Option<TrieAccount>>>,
 }
 
 /// New leaves of a trie: hashed key → RLP, `None` if deleted.
@@ -68,12 +71,13 @@ impl Witness {
     }
 
     fn trie_account(&self, address: &Address) -> anyhow::Result<Option<TrieAccount>> {
-        if let Some(known) = self.accounts.borrow().get(address) {
+        let accounts = || self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = accounts().get(address) {
             return Ok(*known);
         }
         let leaf = self.get(self.root, keccak256(address))?;
         let account = leaf.map(|leaf| TrieAccount::decode(&mut leaf.as_slice())).transpose()?;
-        self.accounts.borrow_mut().insert(*address, account);
+        accounts().insert(*address, account);
         Ok(account)
     }
 

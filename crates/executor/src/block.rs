@@ -6,10 +6,14 @@ use banyan_primitives::{
 
 use crate::{
     BlockContext, ExecutionError, ExecutionStats, TxError,
+    ahead::{Ahead, Certainty, RunAhead, Scout},
     evm::{Executed, Fees, Machine},
+    executor::Knowledge,
     l1_cost::{DaScalar, Envelope},
+    program::{Library, Scratch},
+    shortcuts::{Setting, Shortcut},
+    simple::SimpleRules,
     system,
-    transfer::{TRANSFER_GAS, Transfers},
 };
 
 /// Blob gas of one blob (EIP-4844).
@@ -52,28 +56,39 @@ pub struct TxOutcome {
 /// Executes a block step by step: `new` → `begin` → `execute`* → `finish`.
 #[allow(missing_debug_implementations)]
 pub struct BlockExecutor<'a, S: StateSource> {
-    spec: &'a ChainSpec,
+    pub(crate) spec: &'a ChainSpec,
     rules: Rules,
-    context: BlockContext,
-    machine: Machine<'a, S>,
+    pub(crate) context: BlockContext,
+    pub(crate) machine: Machine<'a, S>,
     receipts: Vec<Receipt>,
     gas_used: u64,
     blob_gas_used: u64,
     da_scalar: DaScalar,
     fees: Fees,
-    /// Set if plain transfers go without the EVM.
-    transfers: Option<Transfers>,
-    stats: ExecutionStats,
+    /// Set if simple transactions may go without the EVM.
+    pub(crate) simple: Option<SimpleRules>,
+    pub(crate) setting: Setting,
+    pub(crate) library: Option<&'a Library>,
+    pub(crate) scratch: Scratch,
+    ahead: Option<&'a RunAhead<'a, S>>,
+    /// Executes something ahead, for when the next transaction is under way elsewhere.
+    scout: Option<Box<dyn FnMut() -> bool + 'a>>,
+    pub(crate) stats: ExecutionStats,
 }
 
-impl<'a, S: StateSource> BlockExecutor<'a, S> {
+impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Starts on the parent's state: every transaction will go through the EVM.
     pub fn new(spec: &'a ChainSpec, context: BlockContext, source: S) -> Self {
         let rules = context.rules(spec);
         let machine = Machine::new(spec, &rules, &context, source);
         Self {
             fees: Fees::Paid,
-            transfers: None,
+            simple: None,
+            setting: Setting::new(spec.chain_id, &rules, &context),
+            library: None,
+            scratch: Scratch::default(),
+            ahead: None,
+            scout: None,
             stats: ExecutionStats::default(),
             spec,
             rules,
@@ -94,8 +109,8 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         source: S,
     ) -> Result<Self, SourceError> {
         let mut executor = Self::new(spec, context, source);
-        executor.transfers = Transfers::new(spec.chain_id, &executor.rules, &executor.context);
-        if executor.transfers.is_some() {
+        executor.simple = SimpleRules::new(spec.chain_id, &executor.rules, &executor.context);
+        if executor.simple.is_some() {
             let recipients = executor.machine.fee_recipients();
             let state = executor.machine.state_mut();
             state.count_fees(&recipients).map_err(|error| error.0)?;
@@ -104,9 +119,27 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Ok(executor)
     }
 
+    /// Shares with other blocks what does not depend on the block.
+    pub(crate) fn with_knowledge(mut self, knowledge: &'a Knowledge) -> Self {
+        self.machine.state_mut().share_codes(knowledge.codes.clone());
+        if self.simple.is_some() {
+            knowledge.library.begin_block();
+            self.library = Some(&knowledge.library);
+        }
+        self
+    }
+
+    /// Takes what workers leave in `ahead`.
+    pub(crate) fn with_ahead(mut self, ahead: &'a RunAhead<'a, S>) -> Self {
+        // Fees that revm pays would be read by every transaction.
+        self.ahead = (self.fees == Fees::Counted).then_some(ahead);
+        self
+    }
+
     /// How the transactions so far were executed.
     pub fn stats(&self) -> ExecutionStats {
-        self.stats
+        let run_ahead = self.ahead.map_or(0, RunAhead::attempts);
+        ExecutionStats { run_ahead, ..self.stats }
     }
 
     /// Makes room for the receipts and accounts of so many transactions.
@@ -120,6 +153,12 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
     /// run ahead. They need not be: any may be left out, others may come between.
     pub fn offer(&mut self, candidates: Vec<(Transaction, Address)>) {
         self.receipts.reserve(candidates.len());
+        if let Some(ahead) = self.ahead {
+            ahead.offer(candidates.into_iter().map(|(tx, sender)| {
+                let cheap = self.is_cheap(&tx);
+                (tx, sender, cheap)
+            }));
+        }
     }
 
     /// System calls and irregular state changes that come before the transactions (EIP-2935, 4788,
@@ -130,15 +169,34 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
 
     /// Executes one transaction. On an error nothing has changed.
     pub fn execute(&mut self, tx: &Transaction, sender: Address) -> Result<TxOutcome, TxError> {
+        let index = self.ahead.and_then(|ahead| ahead.find(tx));
+        self.execute_offered(tx, sender, index)
+    }
+
+    /// As [`Self::execute`], for the transaction offered as number `index`.
+    fn execute_offered(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        index: Option<u32>,
+    ) -> Result<TxOutcome, TxError> {
         self.check_type(tx)?;
         let blob_gas = self.check_fits(tx)?;
-        let envelope = (self.rules.op.is_some() && !tx.is_deposit()).then(|| Envelope::new(tx));
-        let da_size = envelope.as_ref().map_or(0, Envelope::da_size);
+        let entry = self.ahead.zip(index).and_then(|(ahead, index)| ahead.entry(index));
+        let charged = self.rules.op.is_some() && !tx.is_deposit();
+        let own = (charged && entry.is_none()).then(|| Envelope::new(tx));
+        let shared = entry.as_ref().filter(|_| charged).map(|entry| entry.envelope());
+        let envelope = shared.or(own.as_ref());
+        let da_size = envelope.map_or(0, Envelope::da_size);
         let da_scalar = self.da_scalar_after(tx);
         let footprint = self.check_da_footprint(da_scalar, da_size)?;
         let deposit_nonce = self.deposit_nonce(tx, sender)?;
 
-        let executed = self.run(tx, sender, envelope.as_ref())?;
+        self.open_ahead(tx)?;
+        let executed = self.run(tx, sender, envelope, index)?;
+        if let (Some(ahead), Some(index)) = (self.ahead, index) {
+            ahead.close(index);
+        }
 
         let gas_used = self.counted_gas(tx, &executed);
         self.gas_used += gas_used;
@@ -164,40 +222,95 @@ impl<'a, S: StateSource> BlockExecutor<'a, S> {
         Ok(TxOutcome { gas_used, success, effective_tip, da_size })
     }
 
+    /// True if the committer does `tx` faster than anybody could prepare it.
+    pub(crate) fn is_cheap(&mut self, tx: &Transaction) -> bool {
+        let Some(simple) = self.simple.as_ref().and_then(|rules| rules.read(tx)) else {
+            return false;
+        };
+        let Ok(target) = self.machine.state_mut().account(simple.to) else { return false };
+        match (target.filter(|account| account.has_code()), self.library) {
+            (None, _) => simple.input.is_empty(),
+            (Some(account), Some(library)) => {
+                library.trusts(&self.setting.call(&simple, Address::ZERO, account.code_hash))
+            }
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
+    fn open_ahead(&mut self, tx: &Transaction) -> Result<(), SourceError> {
+        let Some(ahead) = self.ahead.filter(|ahead| !ahead.is_open() && !tx.is_deposit()) else {
+            return Ok(());
+        };
+        let info = self.machine.l1_info()?;
+        ahead.open(&self.machine.state_mut().diff()?, info.as_ref());
+        Ok(())
+    }
+
     /// The transaction itself, by the shortest way there is.
     fn run(
         &mut self,
         tx: &Transaction,
         sender: Address,
         envelope: Option<&Envelope>,
+        index: Option<u32>,
     ) -> Result<Executed, TxError> {
-        if let Some(executed) = self.transfer(tx, sender, envelope)? {
-            self.stats.transfers += 1;
-            return Ok(executed);
-        }
-        self.stats.by_committer += 1;
-        self.machine.transact(tx, sender, envelope, self.fees)
-    }
-
-    /// Executes `tx` as a plain transfer, if it is one.
-    fn transfer(
-        &mut self,
-        tx: &Transaction,
-        sender: Address,
-        envelope: Option<&Envelope>,
-    ) -> Result<Option<Executed>, SourceError> {
-        let Some(transfers) = &self.transfers else { return Ok(None) };
-        let Some(transfer) = transfers.read(tx) else { return Ok(None) };
-        let costs = match envelope {
-            Some(envelope) => self.machine.op_costs(envelope, tx.gas_limit(), TRANSFER_GAS)?,
+        let open = self.ahead.filter(|ahead| ahead.is_open());
+        let ahead = open.zip(index);
+        let watched = match self.shortcut(tx, sender, envelope, ahead)? {
+            Shortcut::Taken(executed) => return Ok(executed),
+            Shortcut::None(watched) => watched,
+        };
+        let found = match ahead {
+            Some((ahead, index)) => self.find(ahead, index)?,
             None => None,
         };
-        let state = self.machine.state_mut();
-        let executed = transfers.execute(state, &transfer, sender, costs.as_ref())?;
-        if let Some(Executed { fees: Some(fees), .. }) = &executed {
-            state.credit(fees).map_err(|error| error.0)?;
+        let adopted = found.is_some();
+        let (executed, mut changes) = match found {
+            Some(found) => (found.executed, found.changes),
+            None => self.machine.attempt(tx, sender, envelope, self.fees)?,
+        };
+        self.learn(watched, tx, sender, &executed, &changes);
+        if adopted {
+            self.stats.valid += 1;
+            self.machine.state_mut().adopt(&mut changes);
+        } else {
+            self.stats.by_committer += 1;
+            if let Some((ahead, index)) = ahead {
+                ahead.publish(index, &changes, Certainty::Final);
+            }
+            self.machine.state_mut().commit(&mut changes);
+            self.machine.give_table(changes);
         }
+        self.credit(&executed)?;
         Ok(executed)
+    }
+
+    /// What a worker left for the transaction at `index`, if that still holds.
+    fn find(
+        &mut self,
+        ahead: &'a RunAhead<'a, S>,
+        index: u32,
+    ) -> Result<Option<Ahead>, SourceError> {
+        let scout = &mut self.scout;
+        let help = || {
+            let make = || -> Box<dyn FnMut() -> bool + 'a> {
+                let mut scout = Scout::new(ahead);
+                Box::new(move || scout.step())
+            };
+            scout.get_or_insert_with(make)()
+        };
+        let Some(result) = ahead.take(index, help) else { return Ok(None) };
+        let state = self.machine.state_mut();
+        let holds = state.holds(&result.changes, result.saw_versions).map_err(|error| error.0)?;
+        ahead.judge(index, &result, holds);
+        self.stats.stale += u64::from(!holds);
+        Ok(holds.then_some(*result))
+    }
+
+    pub(crate) fn credit(&mut self, executed: &Executed) -> Result<(), SourceError> {
+        let state = self.machine.state_mut();
+        state.credit(executed.fees.as_ref()).map_err(|error| error.0)
     }
 
     /// Gas used so far.
@@ -366,7 +479,9 @@ pub(crate) fn execute_with<S: StateSource>(
 
     executor.begin()?;
     for (index, (tx, sender)) in transactions.enumerate() {
-        executor.execute(tx, sender).map_err(|error| error.at(index))?;
+        let offered = u32::try_from(index).ok().filter(|_| executor.ahead.is_some());
+        let outcome = executor.execute_offered(tx, sender, offered);
+        outcome.map_err(|error| error.at(index))?;
         if let Some(state_root) = &mut state_root {
             let root = state_root(&executor.diff_so_far()?)?;
             executor.set_last_post_state(root);

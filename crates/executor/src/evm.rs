@@ -6,32 +6,35 @@ use op_revm::{
     L1BlockInfo, OpBuilder, OpEvm, OpSpecId, OpTransaction, OpTransactionError,
     constants::{BASE_FEE_RECIPIENT, L1_FEE_RECIPIENT, OPERATOR_FEE_RECIPIENT},
     handler::OpHandler,
+    transaction::deposit::DEPOSIT_TRANSACTION_TYPE,
 };
 use revm::{
     Context, Journal, MainBuilder, MainnetEvm,
-    context::{BlockEnv, CfgEnv, TxEnv},
+    bytecode::opcode::JUMPDEST,
+    context::{BlockEnv, CfgEnv, ContextError, TxEnv},
     context_interface::{
-        JournalTr,
+        JournalTr, Transaction as _,
         block::BlobExcessGasAndPrice,
         result::{EVMError, ExecutionResult, InvalidTransaction},
     },
     handler::{
         EthFrame, EvmTr, Handler, MainnetHandler, SystemCallTx, instructions::EthInstructions,
     },
-    interpreter::{Gas, interpreter::EthInterpreter},
+    interpreter::{Gas, Instruction, InstructionContext, interpreter::EthInterpreter},
     primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, hardfork::SpecId},
     state::EvmState,
 };
 
 use crate::{
     BlockContext, TxError,
+    ahead::Snapshot,
     collision::Eip7610,
     fees::FeeAmounts,
     l1_cost::Envelope,
     op_precompiles::OpPrecompileSet,
     pay_later::{PayLater, effective_used, tip},
+    simple::OpCosts,
     state::{BlockState, DbError},
-    transfer::OpCosts,
     tx::{op_tx_env, tx_env},
     words,
 };
@@ -65,6 +68,7 @@ type OptimismHandler<'a, S> =
     OpHandler<OptimismEvm<'a, S>, EVMError<DbError, OpTransactionError>, Frame>;
 
 /// How a transaction or a system call ended.
+#[derive(Clone, Debug)]
 pub(crate) struct Executed {
     pub(crate) success: bool,
     pub(crate) gas_used: u64,
@@ -146,20 +150,32 @@ impl<'a, S: StateSource> Machine<'a, S> {
         Ok(Some(OpCosts { l1, operator_most: charge(gas_limit), operator: charge(gas_used) }))
     }
 
-    /// Executes a transaction and keeps its changes. On an error nothing has changed.
-    pub(crate) fn transact(
+    /// Executes a transaction; gives all that it read and wrote. The state is as before.
+    pub(crate) fn attempt(
         &mut self,
         tx: &Transaction,
         sender: Address,
         envelope: Option<&Envelope>,
         fees: Fees,
-    ) -> Result<Executed, TxError> {
+    ) -> Result<(Executed, EvmState), TxError> {
         let result = self.run(tx, sender, envelope, fees);
-        let executed = self.settle(result)?;
-        if let Some(fees) = &executed.fees {
-            self.state_mut().credit(fees).map_err(|error| error.0)?;
+        let changes = self.take_changes();
+        Ok((result?, changes))
+    }
+
+    /// The L1 attributes that hold for the rest of the block; `None` on Ethereum.
+    pub(crate) fn l1_info(&mut self) -> Result<Option<L1BlockInfo>, SourceError> {
+        match self {
+            Self::Eth(_) => Ok(None),
+            Self::Op(evm) => fetch_l1_info(evm).map(|info| Some(info.clone())),
         }
-        Ok(executed)
+    }
+
+    /// Sets what [`Self::l1_info`] gave elsewhere.
+    pub(crate) fn set_l1_info(&mut self, info: &L1BlockInfo) {
+        if let Self::Op(evm) = self {
+            evm.ctx().chain = info.clone();
+        }
     }
 
     /// Executes a transaction on the state, whose changes stay in the journal.
@@ -246,7 +262,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
     }
 
     /// All that the last transaction read and wrote. The journal is empty afterwards.
-    fn take_changes(&mut self) -> EvmState {
+    pub(crate) fn take_changes(&mut self) -> EvmState {
         match self {
             Self::Eth(evm) => evm.ctx().journaled_state.finalize(),
             Self::Op(evm) => evm.ctx().journaled_state.finalize(),
@@ -254,7 +270,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
     }
 
     /// Gives the journal an empty table to use again, unless it is too large to be worth it.
-    fn give_table(&mut self, table: EvmState) {
+    pub(crate) fn give_table(&mut self, table: EvmState) {
         if table.capacity() > LARGE_TABLE {
             return;
         }
@@ -262,6 +278,42 @@ impl<'a, S: StateSource> Machine<'a, S> {
             Self::Eth(evm) => evm.ctx().journaled_state.inner.state = table,
             Self::Op(evm) => evm.ctx().journaled_state.inner.state = table,
         }
+    }
+}
+
+impl<S: StateSource> Machine<'_, Snapshot<'_, S>> {
+    /// Makes jump destinations look whether the result is still of use: every loop passes one.
+    pub(crate) fn stop_when_overtaken(&mut self) {
+        match self {
+            Self::Eth(evm) => {
+                let instruction = Instruction::new(eth_jumpdest::<S>, 1);
+                evm.evm.instruction.insert_instruction(JUMPDEST, instruction);
+            }
+            Self::Op(evm) => {
+                let instruction = Instruction::new(op_jumpdest::<S>, 1);
+                evm.evm.0.instruction.insert_instruction(JUMPDEST, instruction);
+            }
+        }
+    }
+}
+
+const OVERTAKEN: &str = "overtaken by the committer";
+
+fn eth_jumpdest<S: StateSource>(
+    step: InstructionContext<'_, EthContext<Snapshot<'_, S>>, EthInterpreter>,
+) {
+    if step.host.journaled_state.database.source().is_overtaken() {
+        step.host.error = Err(ContextError::Custom(OVERTAKEN.into()));
+        step.interpreter.halt_fatal();
+    }
+}
+
+fn op_jumpdest<S: StateSource>(
+    step: InstructionContext<'_, OpContext<Snapshot<'_, S>>, EthInterpreter>,
+) {
+    if step.host.journaled_state.database.source().is_overtaken() {
+        step.host.error = Err(ContextError::Custom(OVERTAKEN.into()));
+        step.interpreter.halt_fatal();
     }
 }
 
@@ -280,14 +332,17 @@ fn fetch_l1_info<'e, S: StateSource>(
 }
 
 /// What the recipients get from the transaction in the context of an Ethereum chain.
-fn eth_fees<S: StateSource>(evm: &mut EthEvm<'_, S>, gas: &Gas) -> FeeAmounts {
+fn eth_fees<S: StateSource>(evm: &mut EthEvm<'_, S>, gas: &Gas) -> Option<FeeAmounts> {
     let mut fees = FeeAmounts::default();
     fees.0[0] = tip(evm.ctx_ref(), gas);
-    fees
+    Some(fees)
 }
 
-/// As [`eth_fees`], on an OP chain.
-fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> FeeAmounts {
+/// As [`eth_fees`], on an OP chain. Deposits pay nothing.
+fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> Option<FeeAmounts> {
+    if evm.ctx().tx.tx_type() == DEPOSIT_TRANSACTION_TYPE {
+        return None;
+    }
     let tip = tip(evm.ctx_ref(), gas);
     let context = evm.ctx();
     let (fork, used) = (context.cfg.spec, effective_used(gas));
@@ -299,7 +354,7 @@ fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> FeeAmount
         true => context.chain.operator_fee_charge(encoded, U256::from(used), fork),
         false => U256::ZERO,
     };
-    FeeAmounts([tip, l1, base, operator])
+    Some(FeeAmounts([tip, l1, base, operator]))
 }
 
 impl Executed {

@@ -1,11 +1,18 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use banyan_chainspec::ChainSpec;
-use banyan_primitives::{RecoveredBlock, StateSource};
+use banyan_primitives::{Address, RecoveredBlock, StateSource, Transaction, TransactionTrait};
 
 use crate::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn, block::execute_with,
+    BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn,
+    ahead::{self, RunAhead, Targets},
+    block::execute_with,
+    codes::CodeCache,
+    program::Library,
 };
+
+/// Other threads are woken for a block with so much gas (limits) for the EVM: about 0.1 ms.
+const WORTH_WAKING: u64 = 500_000;
 
 /// How to execute blocks. All ways give the same result; they differ in speed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,13 +86,34 @@ pub struct Execution {
 #[derive(Debug)]
 pub struct Executor {
     config: ExecutorConfig,
-    distrusted: AtomicBool,
+    /// All threads but the committer's; `None` if there are no others.
+    pool: Option<rayon::ThreadPool>,
+    knowledge: Knowledge,
+}
+
+/// What earlier blocks taught.
+#[derive(Debug)]
+pub(crate) struct Knowledge {
+    pub(crate) codes: Arc<CodeCache>,
+    pub(crate) library: Library,
+    targets: Targets,
 }
 
 impl Executor {
     /// Starts the worker threads.
     pub fn new(config: ExecutorConfig) -> Self {
-        Self { config, distrusted: AtomicBool::new(false) }
+        let threads = config.workers.saturating_sub(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("exec-{index}"));
+        // Without its threads it is slower, and as right.
+        let pool = (threads > 0).then(|| pool.build().ok()).flatten();
+        let knowledge = Knowledge {
+            codes: Arc::default(),
+            library: Library::new(config.programs),
+            targets: Targets::default(),
+        };
+        Self { config, pool, knowledge }
     }
 
     /// The settings.
@@ -95,12 +123,12 @@ impl Executor {
 
     /// A block came out otherwise than with plain execution: no more learnt programs from now on.
     pub fn distrust(&self) {
-        self.distrusted.store(true, Ordering::Relaxed);
+        self.knowledge.library.turn_off();
     }
 
     /// True after [`Self::distrust`].
     pub fn is_distrusted(&self) -> bool {
-        self.distrusted.load(Ordering::Relaxed)
+        self.knowledge.library.is_off()
     }
 
     /// Executes a whole block on its parent's state. Equal to [`execute_block`], the oracle.
@@ -133,12 +161,70 @@ impl Executor {
         state_root: Option<&mut StateRootFn<'_>>,
     ) -> Result<Execution, ExecutionError> {
         let context = BlockContext::from_header(&block.header);
-        let executor = match self.config.workers {
-            0 => BlockExecutor::new(spec, context, parent),
-            _ => BlockExecutor::with_shortcuts(spec, context, parent)?,
+        if self.config.workers == 0 {
+            let executor =
+                BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge);
+            return finish(executor, block, state_root);
+        }
+        let knowledge = &self.knowledge;
+        let mut executor =
+            BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
+        let candidates = match &self.pool {
+            Some(_) => self.worth_running_ahead(block, &mut executor),
+            None => None,
         };
-        let (output, stats) = execute_with(executor, block, state_root)?;
-        Ok(Execution { output, stats })
+        let Some(candidates) = candidates else { return finish(executor, block, state_root) };
+        self.scope(spec, context, parent, |ahead| {
+            ahead.offer(candidates.into_iter());
+            finish(executor.with_ahead(ahead), block, state_root)
+        })
+    }
+
+    /// The transactions for the workers, each with whether it is cheap. `None` if other threads
+    /// cannot save more than it costs to wake them: they can take over what goes through the EVM.
+    fn worth_running_ahead<S: StateSource>(
+        &self,
+        block: &RecoveredBlock,
+        executor: &mut BlockExecutor<'_, S>,
+    ) -> Option<Vec<(Transaction, Address, bool)>> {
+        executor.simple.as_ref()?;
+        let transactions = block.transactions();
+        let cheap: Vec<bool> = transactions.map(|(tx, _)| executor.is_cheap(tx)).collect();
+        let dear = block.body.transactions.iter().zip(&cheap);
+        let dear = dear.filter(|(tx, cheap)| !**cheap && !tx.is_deposit());
+        let (gas, jobs) = dear.fold((0_u64, 0), |(gas, jobs), (tx, _)| {
+            (gas.saturating_add(tx.gas_limit()), jobs + 1)
+        });
+        if jobs < 2 || gas < WORTH_WAKING && self.config.perturb.is_none() {
+            return None;
+        }
+        let candidates = block.transactions().zip(cheap);
+        Some(candidates.map(|((tx, sender), cheap)| (tx.clone(), sender, cheap)).collect())
+    }
+
+    /// Runs `commit` while the other threads run ahead.
+    fn scope<'s, S: StateSource + Sync, R>(
+        &self,
+        spec: &'s ChainSpec,
+        context: BlockContext,
+        parent: &'s S,
+        commit: impl for<'x> FnOnce(&'x RunAhead<'x, &'s S>) -> R,
+    ) -> R {
+        let ahead = RunAhead::new(
+            spec,
+            context,
+            parent,
+            (&self.knowledge.targets, self.knowledge.codes.clone()),
+            self.config.perturb,
+        );
+        let Some(pool) = &self.pool else { return commit(&ahead) };
+        pool.in_place_scope(|scope| {
+            for _ in 1..self.config.workers {
+                scope.spawn(|_| ahead::run(&ahead));
+            }
+            let _stop = Stop(&ahead);
+            commit(&ahead)
+        })
     }
 
     /// Lets `build` execute a block step by step, with the workers running ahead on what it
@@ -150,6 +236,45 @@ impl Executor {
         parent: &S,
         build: impl FnOnce(BlockExecutor<'_, &S>) -> R,
     ) -> R {
-        build(BlockExecutor::new(spec, context, parent))
+        if self.config.workers == 0 {
+            return build(
+                BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge),
+            );
+        }
+        if self.pool.is_none() {
+            return build(shortcuts(spec, context, parent).with_knowledge(&self.knowledge));
+        }
+        self.scope(spec, context.clone(), parent, |ahead| {
+            let executor = shortcuts(spec, context, parent).with_knowledge(&self.knowledge);
+            build(executor.with_ahead(ahead))
+        })
+    }
+}
+
+fn finish<S: StateSource>(
+    executor: BlockExecutor<'_, &S>,
+    block: &RecoveredBlock,
+    state_root: Option<&mut StateRootFn<'_>>,
+) -> Result<Execution, ExecutionError> {
+    let (output, stats) = execute_with(executor, block, state_root)?;
+    Ok(Execution { output, stats })
+}
+
+/// An executor with shortcuts, or without: a state that cannot be read will say so again.
+fn shortcuts<'a, S: StateSource>(
+    spec: &'a ChainSpec,
+    context: BlockContext,
+    parent: &'a S,
+) -> BlockExecutor<'a, &'a S> {
+    BlockExecutor::with_shortcuts(spec, context.clone(), parent)
+        .unwrap_or_else(|_| BlockExecutor::new(spec, context, parent))
+}
+
+/// Sends the workers home, also if the committer panics.
+struct Stop<'a, S>(&'a RunAhead<'a, S>);
+
+impl<S> Drop for Stop<'_, S> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }

@@ -28,6 +28,9 @@ struct Counter {
     wei: U256,
     /// Even a fee of zero touches its recipient.
     pending: bool,
+    /// The recipient destroyed itself in the last transaction, and its fee with it: revm pays fees
+    /// before it destroys.
+    burns: bool,
 }
 
 impl FeeCounters {
@@ -37,6 +40,7 @@ impl FeeCounters {
             recipient: *recipient,
             wei: U256::ZERO,
             pending: false,
+            burns: false,
         };
         self.counters = recipients.iter().map(counter).collect();
         self.clear_empty = true;
@@ -50,12 +54,27 @@ impl FeeCounters {
         self.counters[index].recipient
     }
 
-    /// Adds one transaction's fees.
-    pub(crate) fn credit(&mut self, fees: &FeeAmounts) {
-        for (counter, wei) in self.counters.iter_mut().zip(fees.0) {
-            // Fees of a block are far from 2^256, gas times price being below 2^192.
-            counter.wei += wei;
+    pub(crate) fn is_recipient(&self, address: &Address) -> bool {
+        self.counters.iter().any(|counter| counter.recipient == *address)
+    }
+
+    /// Adds one transaction's fees, if it pays any.
+    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) {
+        for (index, counter) in self.counters.iter_mut().enumerate() {
+            let burns = std::mem::take(&mut counter.burns);
+            let Some(fees) = fees else { continue };
             counter.pending = true;
+            if !burns {
+                // Fees of a block are far from 2^256, gas times price being below 2^192.
+                counter.wei += fees.0[index];
+            }
+        }
+    }
+
+    /// The account was destroyed in the transaction whose fees come next.
+    pub(crate) fn burn(&mut self, address: &Address) {
+        for counter in self.counters.iter_mut().filter(|counter| counter.recipient == *address) {
+            counter.burns = true;
         }
     }
 

@@ -4,8 +4,10 @@
 //! step by step; [`call`] simulates. [`MemoryState`] is a state in maps, for oracles and tests.
 
 mod access;
+mod ahead;
 mod block;
 mod call;
+mod codes;
 mod collision;
 mod context;
 mod dao;
@@ -19,10 +21,13 @@ mod memory;
 mod op_precompiles;
 mod pay_later;
 mod precompiles;
+#[allow(dead_code, reason = "the committer is to call it")]
+mod program;
+mod shortcuts;
+mod simple;
 mod simulate;
 mod state;
 mod system;
-mod transfer;
 mod tx;
 mod words;
 

@@ -20,13 +20,13 @@ use crate::fees::FeeAmounts;
 /// kept in [`Self::fees`] instead of being written to their balances.
 pub(crate) struct PayLater<H: Handler> {
     handler: H,
-    price: fn(&mut H::Evm, &Gas) -> FeeAmounts,
+    price: fn(&mut H::Evm, &Gas) -> Option<FeeAmounts>,
     fees: Cell<Option<FeeAmounts>>,
 }
 
 impl<H: Handler> PayLater<H> {
     /// `price` works out the fees of the transaction in the context.
-    pub(crate) fn new(handler: H, price: fn(&mut H::Evm, &Gas) -> FeeAmounts) -> Self {
+    pub(crate) fn new(handler: H, price: fn(&mut H::Evm, &Gas) -> Option<FeeAmounts>) -> Self {
         Self { handler, price, fees: Cell::new(None) }
     }
 
@@ -92,7 +92,7 @@ where
         evm: &mut H::Evm,
         result: &mut FrameResult,
     ) -> Result<(), H::Error> {
-        self.fees.set(Some((self.price)(evm, result.gas())));
+        self.fees.set((self.price)(evm, result.gas()));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The state of a block under execution: what was read from the parent, and what became of it.
 
-use std::collections::hash_map::Entry as MapEntry;
+use std::{collections::hash_map::Entry as MapEntry, sync::Arc};
 
 use banyan_primitives::{
     Account, AccountDiff, Address, AddressMap, B256, B256Map, Bytes, HashMap, SourceError,
@@ -12,7 +12,10 @@ use revm::{
     state::{AccountInfo, Bytecode, EvmState},
 };
 
-use crate::fees::{FeeAmounts, FeeCounters};
+use crate::{
+    codes::CodeCache,
+    fees::{FeeAmounts, FeeCounters},
+};
 
 /// A [`SourceError`] on its way through revm.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +34,8 @@ pub(crate) struct BlockState<S> {
     /// yet.
     accounts: AddressMap<AccountDiff>,
     codes: B256Map<Bytecode>,
+    /// Code known from other blocks.
+    shared_codes: Option<Arc<CodeCache>>,
     fees: FeeCounters,
 }
 
@@ -61,14 +66,38 @@ fn add_fee(entry: &mut AccountDiff, wei: U256, clear_empty: bool) {
     }
 }
 
+/// The account as a transaction found it.
+pub(crate) fn before(account: &revm::state::Account) -> Option<Account> {
+    (!account.is_loaded_as_not_existing()).then(|| account_of(&account.original_info))
+}
+
+/// The touched account as a transaction left it, and whether its storage began anew.
+pub(crate) fn after(account: &revm::state::Account) -> (Option<Account>, bool) {
+    // Before EIP-161 revm marks a touched empty account as created, or leaves it untouched.
+    if account.is_selfdestructed() || (account.is_empty() && !account.is_created()) {
+        return (None, !account.is_loaded_as_not_existing());
+    }
+    (Some(account_of(&account.info)), account.is_created())
+}
+
+fn account_of(info: &AccountInfo) -> Account {
+    Account { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash }
+}
+
 impl<S: StateSource> BlockState<S> {
     pub(crate) fn new(source: S) -> Self {
         Self {
             source,
             accounts: AddressMap::default(),
             codes: B256Map::default(),
+            shared_codes: None,
             fees: FeeCounters::default(),
         }
+    }
+
+    /// Looks for code in `codes` before the source.
+    pub(crate) fn share_codes(&mut self, codes: Arc<CodeCache>) {
+        self.shared_codes = Some(codes);
     }
 
     /// Makes room for about `accounts` more, since rehashing large tables is dear.
@@ -84,6 +113,18 @@ impl<S: StateSource> BlockState<S> {
     pub(crate) fn set_account(&mut self, address: Address, to: Account) -> Result<(), DbError> {
         self.fees.watch(to.balance);
         self.entry(address)?.after = Some(to);
+        Ok(())
+    }
+
+    /// Writes a slot that was read before.
+    pub(crate) fn set_slot(
+        &mut self,
+        address: Address,
+        slot: U256,
+        value: U256,
+    ) -> Result<(), DbError> {
+        let entry = self.entry(address)?;
+        entry.storage.entry(slot).or_default().1 = value;
         Ok(())
     }
 
@@ -130,8 +171,8 @@ impl<S: StateSource> BlockState<S> {
         self.fees.watch(balance);
     }
 
-    /// Credits one transaction's fees, in the order of the recipients.
-    pub(crate) fn credit(&mut self, fees: &FeeAmounts) -> Result<(), DbError> {
+    /// Credits one transaction's fees, after its other changes; `None` if it pays none.
+    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), DbError> {
         self.fees.credit(fees);
         if self.fees.eager { self.settle_fees() } else { Ok(()) }
     }
@@ -157,27 +198,95 @@ impl<S: StateSource> BlockState<S> {
     fn commit_account(&mut self, address: Address, account: revm::state::Account) {
         self.fees.watch(account.info.balance);
         let entry = self.accounts.get_mut(&address).expect("revm loads what it touches");
-        // Before EIP-161 revm marks a touched empty account as created, or leaves it untouched.
-        if account.is_selfdestructed() || (account.is_empty() && !account.is_created()) {
-            destroy(entry);
-            return;
+        if account.is_selfdestructed() {
+            self.fees.burn(&address);
         }
-        if account.is_created() {
+        let (now, wiped) = after(&account);
+        let Some(now) = now else { return destroy(entry) };
+        if wiped {
             clear_storage(entry);
         }
-        let AccountInfo { balance, nonce, code_hash, code, .. } = account.info;
-        let now = Account { nonce, balance, code_hash };
-        if let Some(code) = code
-            && entry.after.is_none_or(|old| old.code_hash != code_hash)
+        if let Some(code) = account.info.code
+            && entry.after.is_none_or(|old| old.code_hash != now.code_hash)
         {
-            self.codes.insert(code_hash, code);
+            self.codes.insert(now.code_hash, code);
         }
         entry.after = Some(now);
         for (slot, value) in account.storage {
             if value.is_changed() {
-                set_slot(entry, slot, value.present_value);
+                grow(&mut entry.storage);
+                let old = (value.original_value, value.original_value);
+                entry.storage.entry(slot).or_insert(old).1 = value.present_value;
             }
         }
+    }
+
+    /// True if everything that a transaction read elsewhere has the value that it would have here.
+    /// Unless it `saw_versions` other than the parent's, what this block has not seen is the same
+    /// for both.
+    pub(crate) fn holds(
+        &mut self,
+        changes: &EvmState,
+        saw_versions: bool,
+    ) -> Result<bool, DbError> {
+        for (address, account) in changes {
+            // Their balances lag behind.
+            if self.fees.is_recipient(address) || !self.agrees(address, account, saw_versions)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes over what a transaction did elsewhere, if that [holds](Self::holds).
+    pub(crate) fn adopt(&mut self, changes: &mut EvmState) {
+        for (address, account) in changes.drain() {
+            if account.is_touched() {
+                let before = before(&account);
+                let unseen = || AccountDiff { before, after: before, ..Default::default() };
+                self.accounts.entry(address).or_insert_with(unseen);
+                self.commit_account(address, account);
+            }
+        }
+    }
+
+    /// True if the account and its slots were found as they are here.
+    fn agrees(
+        &mut self,
+        address: &Address,
+        found: &revm::state::Account,
+        saw_versions: bool,
+    ) -> Result<bool, DbError> {
+        if saw_versions {
+            self.entry(*address)?;
+        }
+        let Some(entry) = self.accounts.get_mut(address) else { return Ok(true) };
+        if entry.after != before(found) {
+            return Ok(false);
+        }
+        // In an account that it created, a transaction reads nothing.
+        let slots = found.storage.iter().filter(|_| !found.is_created());
+        for (slot, value) in slots {
+            let now = match entry.storage.get(slot) {
+                Some((_, now)) => *now,
+                None if cleared(entry) => U256::ZERO,
+                None if !saw_versions => continue,
+                None => read_slot(&self.source, entry, *address, *slot)?,
+            };
+            if now != value.original_value {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Forgets everything but code, to begin again on the parent's state.
+    pub(crate) fn forget(&mut self) {
+        self.accounts.clear();
+    }
+
+    pub(crate) fn source(&self) -> &S {
+        &self.source
     }
 
     /// The account, read from the parent if the block has not seen it, with its fees.
@@ -260,12 +369,6 @@ impl<S: StateSource> BlockState<S> {
     }
 }
 
-/// Writes a slot.
-fn set_slot(entry: &mut AccountDiff, slot: U256, value: U256) {
-    grow(&mut entry.storage);
-    entry.storage.entry(slot).or_default().1 = value;
-}
-
 /// A contract with many slots in use will have more: fewer, larger steps than the table's own.
 fn grow(slots: &mut HashMap<U256, (U256, U256)>) {
     if slots.len() == slots.capacity() && slots.len() > 16 {
@@ -290,10 +393,18 @@ impl<S: StateSource> Database for BlockState<S> {
         if let Some(code) = self.codes.get(&hash) {
             return Ok(code.clone());
         }
+        let shared = self.shared_codes.as_ref();
+        if let Some(code) = shared.and_then(|codes| codes.get(&hash)) {
+            self.codes.insert(hash, code.clone());
+            return Ok(code);
+        }
         let bytes = self.source.code(&hash)?;
         // Bytes that only look like a delegation could be deployed before EIP-3541.
         let code = Bytecode::new_raw_checked(bytes.clone())
             .unwrap_or_else(|_| Bytecode::new_legacy(bytes));
+        if let Some(codes) = shared {
+            codes.insert(hash, code.clone());
+        }
         self.codes.insert(hash, code.clone());
         Ok(code)
     }

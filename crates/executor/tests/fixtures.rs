@@ -90,6 +90,7 @@ fn state_test(spec: &ChainSpec, test: &Value, entry: &Value) -> Result<(), Strin
     if logs_hash != hash(&entry["logs"]) {
         return Err(format!("logs hash {logs_hash}"));
     }
+    drop(executor);
     state.apply(&diff);
     let root = state.state_root();
     match root == expected {

@@ -9,7 +9,7 @@ use banyan_consensus::{
     PayloadAttributes, attributes_extra_data, next_base_fee, next_excess_blob_gas,
     validate_attributes,
 };
-use banyan_executor::{BlockContext, BlockExecutor, BlockOutput};
+use banyan_executor::{BlockContext, BlockOutput};
 use banyan_primitives::{
     Address, B64, B256, Bytes, Decodable2718, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header,
     Transaction, Withdrawals, roots, signer,
@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::{Loaded, parse};
 use crate::{
-    Case,
+    Case, Worker,
     collect::FixtureFile,
     number::Number,
     op_chain::{FeeParameters, op_spec},
@@ -71,10 +71,10 @@ struct Attributes {
 pub(crate) fn load(_file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
     let case: OpCase = parse(text)?;
     let id = format!("{}-{}", case.chain, case.number);
-    Ok(vec![Case::new(id, case.fork.clone(), move |_| run(&case))].into())
+    Ok(vec![Case::new(id, case.fork.clone(), move |worker| run(&case, worker))].into())
 }
 
-fn run(case: &OpCase) -> anyhow::Result<()> {
+fn run(case: &OpCase, worker: &Worker) -> anyhow::Result<()> {
     let spec = chain(&case.rollup_config)?;
     let attributes = attributes(&spec, case)?;
     let parent = &case.parent_header;
@@ -83,7 +83,7 @@ fn run(case: &OpCase) -> anyhow::Result<()> {
     let mut witness = Witness::new(parent.state_root, case.preimages.iter().cloned());
     witness.block_hashes.insert(parent.number, parent.hash_slow());
     let mut header = open_header(&spec, parent, &attributes)?;
-    let output = execute(&spec, &header, &attributes.transactions, &witness)?;
+    let output = execute(&spec, &header, &attributes.transactions, &witness, worker)?;
     header.state_root = witness.root_after(&output.diff)?;
     let rules = spec.rules_of(&header);
     close_header(&mut header, &rules, &attributes, &output);
@@ -172,12 +172,21 @@ fn execute(
     header: &Header,
     transactions: &[Transaction],
     witness: &Witness,
+    worker: &Worker,
 ) -> anyhow::Result<BlockOutput> {
-    let mut executor = BlockExecutor::new(spec, BlockContext::from_header(header), witness);
-    executor.begin()?;
-    for (index, tx) in transactions.iter().enumerate() {
+    let with_sender = |(index, tx): (usize, &Transaction)| {
         let sender = signer::sender(tx).with_context(|| format!("transaction {index}"))?;
-        executor.execute(tx, sender).with_context(|| format!("transaction {index}"))?;
-    }
-    Ok(executor.finish(&[], Some(&[]))?)
+        Ok((tx.clone(), sender))
+    };
+    let transactions =
+        transactions.iter().enumerate().map(with_sender).collect::<anyhow::Result<Vec<_>>>()?;
+    let context = BlockContext::from_header(header);
+    worker.executor().build(spec, context, witness, |mut executor| {
+        executor.offer(transactions.clone());
+        executor.begin()?;
+        for (index, (tx, sender)) in transactions.iter().enumerate() {
+            executor.execute(tx, *sender).with_context(|| format!("transaction {index}"))?;
+        }
+        Ok(executor.finish(&[], Some(&[]))?)
+    })
 }

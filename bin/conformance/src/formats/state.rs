@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use banyan_chainspec::{ChainSpec, Fork};
-use banyan_executor::{BlockContext, BlockExecutor, MemoryState, TxError};
+use banyan_executor::{BlockContext, MemoryState, TxError};
 use banyan_primitives::{
     Address, B256, Bytes, Decodable2718, Log, Transaction, U256, keccak256, signer,
 };
@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{Loaded, parse};
 use crate::{
-    Case,
+    Case, Worker,
     alloc::{Alloc, genesis_accounts, memory_state},
     collect::FixtureFile,
     genesis::{FixtureConfig, rules_only},
@@ -67,20 +67,22 @@ pub(crate) fn load(_file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
             for (index, post) in posts.iter().enumerate() {
                 let id = if entries == 1 { id.clone() } else { format!("{id}/{fork}/{index}") };
                 let (case, fork, post) = (case.clone(), fork.clone(), post.clone());
-                cases.push(Case::new(id, fork.clone(), move |_| run(&case, &fork, &post)));
+                cases.push(Case::new(id, fork.clone(), move |worker| {
+                    run(&case, &fork, &post, worker)
+                }));
             }
         }
     }
     Ok(cases.into())
 }
 
-fn run(case: &StateCase, fork: &str, post: &Post) -> anyhow::Result<()> {
+fn run(case: &StateCase, fork: &str, post: &Post, worker: &Worker) -> anyhow::Result<()> {
     let mut spec = rules_only(fork, &case.config)?;
     // Storage without code stems from genesis only: there the executor looks for it (EIP-7610).
     spec.alloc = genesis_accounts(&case.pre);
     let context = block_context(&spec, &case.env)?;
     let mut state = memory_state(&case.pre);
-    let result = execute(&spec, context, &state, case, post);
+    let result = execute(&spec, context, &state, case, post, worker);
     let logs = match (result?, &post.expect_exception) {
         (Ok(done), None) => {
             state.apply(&done.diff);
@@ -110,6 +112,7 @@ fn execute(
     state: &MemoryState,
     case: &StateCase,
     post: &Post,
+    worker: &Worker,
 ) -> anyhow::Result<Result<Done, String>> {
     let tx = match Transaction::decode_2718_exact(&post.txbytes) {
         Ok(tx) => tx,
@@ -127,16 +130,17 @@ fn execute(
     if let Some(wanted) = case.transaction.sender {
         ensure!(sender == wanted, "sender {sender}, expected {wanted}");
     }
-    let mut executor = BlockExecutor::new(spec, context, state);
-    match executor.execute(&tx, sender) {
-        Err(TxError::Source(error)) => Err(error.into()),
-        Err(error) => Ok(Err(error.to_string())),
-        Ok(_) => {
-            let diff = executor.diff_so_far()?;
-            let receipt = executor.receipts().last().context("no receipt")?;
-            Ok(Ok(Done { diff, logs: receipt.logs.clone() }))
+    worker.executor().build(spec, context, state, |mut executor| {
+        match executor.execute(&tx, sender) {
+            Err(TxError::Source(error)) => Err(error.into()),
+            Err(error) => Ok(Err(error.to_string())),
+            Ok(_) => {
+                let diff = executor.diff_so_far()?;
+                let receipt = executor.receipts().last().context("no receipt")?;
+                Ok(Ok(Done { diff, logs: receipt.logs.clone() }))
+            }
         }
-    }
+    })
 }
 
 fn block_context(spec: &ChainSpec, env: &Env) -> anyhow::Result<BlockContext> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use banyan_chainspec::{ChainSpec, Fork};
-use banyan_executor::{BlockContext, BlockExecutor, MemoryState, TxError};
+use banyan_executor::{BlockContext, MemoryState, TxError};
 use banyan_primitives::{
     Address, B256, Bytes, Decodable2718, Transaction, TransactionTrait, U256, signer,
 };
@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{Loaded, parse};
 use crate::{
-    Case,
+    Case, Worker,
     collect::FixtureFile,
     genesis::{FixtureConfig, rules_only},
     number::Number,
@@ -37,9 +37,9 @@ struct Verdict {
 pub(crate) fn load(_file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
     let entries: BTreeMap<String, TransactionCase> = parse(text)?;
     let cases = entries.into_iter().map(|(name, case)| {
-        Case::new(name, "each fork", move |_| {
+        Case::new(name, "each fork", move |worker| {
             for (fork, verdict) in &case.result {
-                check(fork, &case.txbytes, verdict).with_context(|| fork.clone())?;
+                check(fork, &case.txbytes, verdict, worker).with_context(|| fork.clone())?;
             }
             Ok(())
         })
@@ -47,9 +47,9 @@ pub(crate) fn load(_file: &FixtureFile, text: &str) -> anyhow::Result<Loaded> {
     Ok(cases.collect::<Vec<_>>().into())
 }
 
-fn check(fork: &str, bytes: &[u8], wanted: &Verdict) -> anyhow::Result<()> {
+fn check(fork: &str, bytes: &[u8], wanted: &Verdict, worker: &Worker) -> anyhow::Result<()> {
     let spec = rules_only(fork, &FixtureConfig::default())?;
-    match (validate(&spec, bytes)?, &wanted.exception) {
+    match (validate(&spec, bytes, worker)?, &wanted.exception) {
         (Err(_), Some(_)) => Ok(()),
         (Err(reason), None) => bail!("refused: {reason}"),
         (Ok(_), Some(wanted)) => bail!("accepted, expected {wanted}"),
@@ -78,7 +78,11 @@ impl Accepted {
 }
 
 /// Executes the transaction for a sender of unlimited means. Inner error: refused.
-fn validate(spec: &ChainSpec, bytes: &[u8]) -> anyhow::Result<Result<Accepted, String>> {
+fn validate(
+    spec: &ChainSpec,
+    bytes: &[u8],
+    worker: &Worker,
+) -> anyhow::Result<Result<Accepted, String>> {
     let merged = spec.terminal_total_difficulty == Some(U256::ZERO);
     let rules = spec.rules(0, 0, merged);
     let context = BlockContext {
@@ -102,8 +106,10 @@ fn validate(spec: &ChainSpec, bytes: &[u8]) -> anyhow::Result<Result<Accepted, S
     };
     let mut state = MemoryState::default();
     state.insert(sender, tx.nonce(), U256::MAX, Bytes::new(), []);
-    let mut executor = BlockExecutor::new(spec, context, &state);
-    match executor.execute(&tx, sender) {
+    let executor = worker.executor();
+    let result =
+        executor.build(spec, context, &state, |mut executor| executor.execute(&tx, sender));
+    match result {
         Err(TxError::Source(error)) => Err(error.into()),
         Err(error) => Ok(Err(error.to_string())),
         Ok(outcome) => {

@@ -6,16 +6,17 @@ use std::any::Any;
 
 use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS};
 use banyan_chainspec::{Fork, OpFork, Rules};
-use banyan_primitives::{Address, Bytes, Encodable2718, Transaction, TransactionTrait};
+use banyan_primitives::{Address, Encodable2718, Transaction, TransactionTrait};
 use op_revm::{
-    DefaultOp, OpBuilder, OpContext, OpSpecId, OpTransaction,
+    DefaultOp, OpBuilder, OpContext, OpSpecId, OpTransaction, api::builder::DefaultOpEvm,
     transaction::deposit::DepositTransactionParts,
 };
 use revm::{
-    Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, SystemCallEvm,
+    Context, Database, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext, MainnetEvm,
+    SystemCallEvm,
     context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::{block::BlobExcessGasAndPrice, either::Either, result::ExecutionResult},
-    database::{CacheDB, EmptyDB},
+    database::{CacheDB, EmptyDB, WrapDatabaseRef},
     handler::MainnetContext,
     primitives::{KECCAK_EMPTY, U256, hardfork::SpecId},
     state::{AccountInfo, Bytecode},
@@ -38,60 +39,73 @@ pub(crate) struct Output {
     _rest: Box<dyn Any>,
 }
 
-type Db<'a> = CacheDB<&'a CacheDB<EmptyDB>>;
-
 /// Executes the block; an error where plain revm cannot.
 pub(crate) fn run(workload: &Workload, style: Style) -> Result<Output, String> {
     let rules = workload.spec.rules_of(&workload.block.header);
-    match rules.op {
-        None => run_ethereum(workload, style, &rules),
-        Some(fork) => run_op(workload, style, &rules, fork),
+    match (rules.op, style) {
+        (None, Style::Commit) => {
+            let mut evm = ethereum(workload, &rules, map(workload));
+            let (gas_used, results) =
+                block(&mut evm, workload, &rules, tx_env, |evm| evm.commit_inner())?;
+            Ok(Output::new(gas_used, (results, evm.ctx.journaled_state.database.cache)))
+        }
+        (None, Style::Journal) => {
+            let mut evm = ethereum(workload, &rules, WrapDatabaseRef(&workload.lean));
+            evm.ctx.journaled_state.inner.state.reserve(accounts(workload));
+            let (gas_used, results) = block(&mut evm, workload, &rules, tx_env, |_| ())?;
+            Ok(Output::new(gas_used, (results, evm.finalize())))
+        }
+        (Some(fork), Style::Commit) => {
+            let mut evm = optimism(workload, &rules, fork, map(workload));
+            let (gas_used, results) =
+                block(&mut evm, workload, &rules, op_tx_env, |evm| evm.commit_inner())?;
+            Ok(Output::new(gas_used, (results, evm.0.ctx.journaled_state.database.cache)))
+        }
+        (Some(fork), Style::Journal) => {
+            let mut evm = optimism(workload, &rules, fork, WrapDatabaseRef(&workload.lean));
+            evm.0.ctx.journaled_state.inner.state.reserve(accounts(workload));
+            let (gas_used, results) = block(&mut evm, workload, &rules, op_tx_env, |_| ())?;
+            Ok(Output::new(gas_used, (results, evm.finalize())))
+        }
     }
 }
 
-fn run_ethereum(workload: &Workload, style: Style, rules: &Rules) -> Result<Output, String> {
+impl Output {
+    fn new(gas_used: u64, rest: impl Any) -> Self {
+        Self { gas_used, _rest: Box::new(rest) }
+    }
+}
+
+fn ethereum<DB: Database>(
+    workload: &Workload,
+    rules: &Rules,
+    db: DB,
+) -> MainnetEvm<MainnetContext<DB>> {
     let mut cfg = CfgEnv::new_with_spec(spec_id(rules.fork));
     cfg.chain_id = workload.spec.chain_id;
-    let mut context: MainnetContext<Db<'_>> = Context::mainnet()
-        .with_db(CacheDB::new(&workload.lean))
+    Context::mainnet()
+        .with_db(db)
         .with_cfg(cfg)
-        .with_block(block_env(workload, rules));
-    match style {
-        Style::Commit => {
-            context.journaled_state.database.cache.accounts.reserve(accounts(workload))
-        }
-        Style::Journal => context.journaled_state.inner.state.reserve(accounts(workload)),
-    }
-    let mut evm = context.build_mainnet();
-    let (gas_used, results) = block(&mut evm, workload, style, rules, tx_env)?;
-    let state = evm.finalize();
-    let db = evm.ctx.journaled_state.database.cache;
-    Ok(Output { gas_used, _rest: Box::new((results, state, db)) })
+        .with_block(block_env(workload, rules))
+        .build_mainnet()
 }
 
-fn run_op(
+fn optimism<DB: Database>(
     workload: &Workload,
-    style: Style,
     rules: &Rules,
     fork: OpFork,
-) -> Result<Output, String> {
+    db: DB,
+) -> DefaultOpEvm<OpContext<DB>> {
     let mut cfg = CfgEnv::new_with_spec(op_spec_id(fork));
     cfg.chain_id = workload.spec.chain_id;
-    let mut context: OpContext<Db<'_>> = Context::op()
-        .with_db(CacheDB::new(&workload.lean))
-        .with_cfg(cfg)
-        .with_block(block_env(workload, rules));
-    match style {
-        Style::Commit => {
-            context.journaled_state.database.cache.accounts.reserve(accounts(workload))
-        }
-        Style::Journal => context.journaled_state.inner.state.reserve(accounts(workload)),
-    }
-    let mut evm = context.build_op();
-    let (gas_used, results) = block(&mut evm, workload, style, rules, op_tx_env)?;
-    let state = evm.finalize();
-    let db = evm.0.ctx.journaled_state.database.cache;
-    Ok(Output { gas_used, _rest: Box::new((results, state, db)) })
+    Context::op().with_db(db).with_cfg(cfg).with_block(block_env(workload, rules)).build_op()
+}
+
+/// The map that transactions are committed to.
+fn map(workload: &Workload) -> CacheDB<&CacheDB<EmptyDB>> {
+    let mut db = CacheDB::new(&workload.lean);
+    db.cache.accounts.reserve(accounts(workload));
+    db
 }
 
 /// Sender and receiver of each transaction.
@@ -99,49 +113,34 @@ fn accounts(workload: &Workload) -> usize {
     2 * workload.block.senders.len()
 }
 
-/// All that a block does in the EVM: system calls, then transactions.
+/// All that a block does in the EVM: system calls, then transactions; `then` follows each.
 fn block<E, H>(
     evm: &mut E,
     workload: &Workload,
-    style: Style,
     rules: &Rules,
     env: fn(&Transaction, Address) -> E::Tx,
+    then: fn(&mut E),
 ) -> Result<(u64, Vec<ExecutionResult<H>>), String>
 where
-    E: ExecuteCommitEvm<ExecutionResult = ExecutionResult<H>, Error: ToString> + SystemCallEvm,
+    E: ExecuteEvm<ExecutionResult = ExecutionResult<H>, Error: ToString> + SystemCallEvm,
 {
     let header = &workload.block.header;
     let beacon_root = header.parent_beacon_block_root.filter(|_| rules.is(Fork::Cancun));
-    if let Some(root) = beacon_root {
-        system_call(evm, style, BEACON_ROOTS_ADDRESS, root.0.into())?;
-    }
-    if rules.is(Fork::Prague) {
-        system_call(evm, style, HISTORY_STORAGE_ADDRESS, header.parent_hash.0.into())?;
+    let beacon_root = beacon_root.map(|root| (BEACON_ROOTS_ADDRESS, root));
+    let parent = rules.is(Fork::Prague).then_some((HISTORY_STORAGE_ADDRESS, header.parent_hash));
+    for (contract, input) in beacon_root.into_iter().chain(parent) {
+        evm.system_call_one(contract, input.0.into()).map_err(|error| error.to_string())?;
+        then(evm);
     }
     let mut gas_used = 0;
     let mut results = Vec::with_capacity(workload.block.senders.len());
     for (tx, sender) in workload.block.transactions() {
-        let tx = env(tx, sender);
-        let result = match style {
-            Style::Commit => evm.transact_commit(tx),
-            Style::Journal => evm.transact_one(tx),
-        };
-        let result = result.map_err(|error| error.to_string())?;
+        let result = evm.transact_one(env(tx, sender)).map_err(|error| error.to_string())?;
+        then(evm);
         gas_used += result.tx_gas_used();
         results.push(result);
     }
     Ok((gas_used, results))
-}
-
-fn system_call<E>(evm: &mut E, style: Style, contract: Address, input: Bytes) -> Result<(), String>
-where
-    E: ExecuteCommitEvm<Error: ToString> + SystemCallEvm,
-{
-    evm.system_call_one(contract, input).map_err(|error| error.to_string())?;
-    if style == Style::Commit {
-        evm.commit_inner();
-    }
-    Ok(())
 }
 
 /// The state in revm's own form.
@@ -225,6 +224,8 @@ fn op_tx_env(tx: &Transaction, sender: Address) -> OpTransaction<TxEnv> {
 /// Rules of the blocks that are measured.
 fn spec_id(fork: Fork) -> SpecId {
     match fork {
+        Fork::Homestead | Fork::DaoFork => SpecId::HOMESTEAD,
+        Fork::SpuriousDragon => SpecId::SPURIOUS_DRAGON,
         Fork::Byzantium => SpecId::BYZANTIUM,
         Fork::Petersburg => SpecId::PETERSBURG,
         Fork::Istanbul | Fork::MuirGlacier => SpecId::ISTANBUL,

@@ -1,7 +1,7 @@
 //! Contenders, and their times on one workload.
 
 use std::{
-    thread,
+    fmt, iter, thread,
     time::{Duration, Instant},
 };
 
@@ -48,6 +48,10 @@ pub(crate) struct Figure {
     pub(crate) style: Option<Style>,
     /// Of the last run.
     pub(crate) stats: ExecutionStats,
+    /// Processor time as a multiple of lean's.
+    pub(crate) cpu_vs_lean: f64,
+    /// Time as a multiple of lean's.
+    pub(crate) wall_vs_lean: f64,
 }
 
 /// A workload's figures: lean, sequential, parallel with ever more threads.
@@ -70,6 +74,15 @@ impl Measured {
 
     pub(crate) fn parallel(&self, threads: usize) -> Option<&Figure> {
         self.figures[2..].iter().find(|figure| figure.threads == threads)
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lean(style) => write!(f, "lean ({style:?})"),
+            Self::Ours(executor) => write!(f, "{} workers", executor.config().workers),
+        }
     }
 }
 
@@ -106,70 +119,103 @@ impl Contender {
             wall_ms: median(runs.iter().map(|run| run.wall).collect()),
             style,
             stats: runs.last().map(|run| run.stats).unwrap_or_default(),
+            cpu_vs_lean: 1.0,
+            wall_vs_lean: 1.0,
         }
     }
 }
 
-/// All contenders on one workload, in turns: each round begins with another one.
-pub(crate) fn measure(workload: &Workload, rounds: usize, threads: &[usize]) -> Measured {
-    let contenders = contenders(workload, threads);
-    agree(workload, &contenders);
+/// All contenders on one workload, in turns: each round begins with another one. An error if they do
+/// not agree on what the block does.
+pub(crate) fn measure(
+    workload: &Workload,
+    rounds: usize,
+    threads: &[usize],
+) -> Result<Measured, String> {
+    let contenders = contenders(workload, threads)?;
+    agree(workload, &contenders)?;
     let gas = workload.block.header.gas_used;
     let mut runs: Vec<Vec<Run>> = contenders.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds.max(1) {
         for turn in 0..contenders.len() {
             let index = (round + turn) % contenders.len();
             thread::sleep(PAUSE);
-            let mut run = contenders[index].run(workload).unwrap();
-            assert_eq!(run.gas, gas, "{}: gas changed between runs", workload.name);
+            let mut run = contenders[index].run(workload)?;
+            if run.gas != gas {
+                return Err(format!("{}: gas {} in round {round}", contenders[index], run.gas));
+            }
             run.output = None;
             runs[index].push(run);
         }
     }
     let figures = contenders.iter().zip(&runs).map(|(contender, runs)| contender.figure(runs));
-    let (mut lean, ours): (Vec<_>, Vec<_>) = figures.partition(|figure| figure.style.is_some());
-    lean.sort_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms));
-    lean.truncate(1);
-    lean.extend(ours);
+    let (lean, ours): (Vec<_>, Vec<_>) = figures.partition(|figure| figure.style.is_some());
+    let lean = lean.into_iter().min_by(|a, b| a.cpu_ms.total_cmp(&b.cpu_ms)).unwrap();
+    let ours = ours.into_iter().map(|figure| Figure {
+        cpu_vs_lean: figure.cpu_ms / lean.cpu_ms,
+        wall_vs_lean: figure.wall_ms / lean.wall_ms,
+        ..figure
+    });
+    let figures = iter::once(lean.clone()).chain(ours).collect();
     let txs = workload.block.senders.len();
-    Measured { workload: workload.name.clone(), txs, gas, figures: lean }
+    Ok(Measured { workload: workload.name.clone(), txs, gas, figures })
 }
 
-fn contenders(workload: &Workload, threads: &[usize]) -> Vec<Contender> {
+fn contenders(workload: &Workload, threads: &[usize]) -> Result<Vec<Contender>, String> {
     let ours = |config: ExecutorConfig| Contender::Ours(Box::new(Executor::new(config)));
     let parallel = |&workers: &usize| {
         ours(ExecutorConfig { workers, programs: ProgramMode::On, perturb: None })
     };
-    // Old rules (accounts that stay although empty) are beyond the journal's way.
-    let works = |style: &Style| {
-        lean::run(workload, *style)
-            .is_ok_and(|output| output.gas_used == workload.block.header.gas_used)
-    };
+    let gas = workload.block.header.gas_used;
+    let works =
+        |style: &Style| lean::run(workload, *style).is_ok_and(|output| output.gas_used == gas);
     let lean = [Style::Commit, Style::Journal].into_iter().filter(works).map(Contender::Lean);
     let mut all: Vec<_> = lean.collect();
-    assert!(!all.is_empty(), "{}: plain revm gives other gas than expected", workload.name);
+    if all.is_empty() {
+        return Err(format!("plain revm does not use {gas} gas"));
+    }
     all.push(ours(ExecutorConfig::SEQUENTIAL));
     all.extend(threads.iter().map(parallel));
-    all
+    Ok(all)
 }
 
 /// Sees to it, before any time is taken, that all do the same.
-fn agree(workload: &Workload, contenders: &[Contender]) {
-    let name = &workload.name;
+fn agree(workload: &Workload, contenders: &[Contender]) -> Result<(), String> {
     let mut expected: Option<BlockOutput> = None;
     for _ in 0..WARM_UP {
         for contender in contenders {
-            let run = contender.run(workload).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(run.gas, workload.block.header.gas_used, "{name}: gas used");
+            let run = contender.run(workload).map_err(|error| format!("{contender}: {error}"))?;
+            if run.gas != workload.block.header.gas_used {
+                return Err(format!("{contender}: gas {}", run.gas));
+            }
             match (&expected, run.output) {
-                (Some(expected), Some(output)) => {
-                    assert!(*expected == output, "{name}: outputs differ");
+                (Some(expected), Some(output)) if *expected != output => {
+                    return Err(format!("{contender}: {}", difference(expected, &output)));
                 }
                 (None, output) => expected = output,
-                (_, None) => {}
+                _ => {}
             }
         }
     }
+    Ok(())
+}
+
+/// The first thing that differs.
+fn difference(expected: &BlockOutput, found: &BlockOutput) -> String {
+    let receipts = expected.receipts.iter().zip(&found.receipts).enumerate();
+    for (index, (expected, found)) in receipts {
+        if expected != found {
+            return format!("receipt {index} is {found:?}, expected {expected:?}");
+        }
+    }
+    let (wanted, diff) = (&expected.diff.accounts, &found.diff.accounts);
+    for address in wanted.keys().chain(diff.keys()) {
+        let (wanted, found) = (wanted.get(address), diff.get(address));
+        if wanted != found {
+            return format!("account {address} is {found:?}, expected {wanted:?}");
+        }
+    }
+    "codes, requests or blob gas differ".into()
 }
 
 /// Runs `work`; the result is dropped by the caller, after the clocks have stopped.

@@ -1,8 +1,12 @@
 //! What was measured: a table for people, rows for programs.
 
+use banyan_executor::ExecutionStats;
 use serde_json::{Value, json};
 
-use crate::measure::{Figure, Measured};
+use crate::{
+    measure::{Figure, Measured},
+    workload::MAINNET,
+};
 
 /// Name and widths of the columns.
 pub(crate) fn head(threads: &[usize]) -> String {
@@ -31,7 +35,7 @@ pub(crate) fn head(threads: &[usize]) -> String {
 pub(crate) fn line(measured: &Measured) -> String {
     let lean = measured.lean();
     let ratios = measured.figures[1..].iter().map(|figure| {
-        let (cpu, wall) = (figure.cpu_ms / lean.cpu_ms, figure.wall_ms / lean.wall_ms);
+        let (cpu, wall) = (figure.cpu_vs_lean, figure.wall_vs_lean);
         format!("{:>15}", format!("{cpu:.2}  {wall:.2}"))
     });
     format!(
@@ -50,9 +54,8 @@ fn style(figure: &Figure) -> String {
 }
 
 /// The rows of one workload.
-pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> {
-    let lean = measured.lean();
-    measured.figures.iter().map(move |figure| {
+pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> + '_ {
+    measured.figures.iter().map(|figure| {
         let mut row = json!({
             "workload": measured.workload,
             "contender": figure.contender,
@@ -61,8 +64,8 @@ pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> {
             "gas": measured.gas,
             "cpu_ms": figure.cpu_ms,
             "wall_ms": figure.wall_ms,
-            "cpu_vs_lean": figure.cpu_ms / lean.cpu_ms,
-            "wall_vs_lean": figure.wall_ms / lean.wall_ms,
+            "cpu_vs_lean": figure.cpu_vs_lean,
+            "wall_vs_lean": figure.wall_vs_lean,
         });
         match figure.style {
             Some(_) => row["style"] = style(figure).into(),
@@ -70,6 +73,17 @@ pub(crate) fn rows(measured: &Measured) -> impl Iterator<Item = Value> {
         }
         row
     })
+}
+
+/// How the last runs of one workload went, a line per number of threads.
+pub(crate) fn details(measured: &Measured) -> String {
+    let line = |figure: &Figure| {
+        let stats = stats(figure);
+        let counts = stats.as_object().into_iter().flatten();
+        let counts = counts.map(|(name, count)| format!("  {name} {count}")).collect::<String>();
+        format!("    {} threads:{counts}\n", figure.threads)
+    };
+    measured.figures[2..].iter().map(line).collect()
 }
 
 /// How the last run of a contender went.
@@ -84,4 +98,39 @@ fn stats(figure: &Figure) -> Value {
         "programs": stats.programs,
         "program_misses": stats.program_misses,
     })
+}
+
+/// The mainnet blocks as one, their sum with the geometric means of their ratios; and the block
+/// where two threads do worst.
+pub(crate) fn mainnet(all: &[Measured]) -> Vec<Measured> {
+    let blocks: Vec<_> = all.iter().filter(|row| row.workload.starts_with(MAINNET)).collect();
+    let slowest = |row: &&&Measured| row.parallel(2).map_or(1.0, |figure| figure.wall_vs_lean);
+    let worst = blocks.iter().max_by(|a, b| slowest(a).total_cmp(&slowest(b)));
+    let Some(worst) = worst else { return Vec::new() };
+    let figure = |contender: usize| {
+        let figures = || blocks.iter().map(|block| &block.figures[contender]);
+        Figure {
+            cpu_ms: figures().map(|figure| figure.cpu_ms).sum(),
+            wall_ms: figures().map(|figure| figure.wall_ms).sum(),
+            cpu_vs_lean: geomean(figures().map(|figure| figure.cpu_vs_lean)),
+            wall_vs_lean: geomean(figures().map(|figure| figure.wall_vs_lean)),
+            style: None,
+            stats: ExecutionStats::default(),
+            ..worst.figures[contender].clone()
+        }
+    };
+    let mean = Measured {
+        workload: format!("{MAINNET}, geomean"),
+        txs: blocks.iter().map(|block| block.txs).sum(),
+        gas: blocks.iter().map(|block| block.gas).sum(),
+        figures: (0..worst.figures.len()).map(figure).collect(),
+    };
+    let number = worst.workload.trim_start_matches(MAINNET);
+    let worst = Measured { workload: format!("{MAINNET}, worst:{number}"), ..(**worst).clone() };
+    vec![mean, worst]
+}
+
+fn geomean(ratios: impl Iterator<Item = f64>) -> f64 {
+    let (count, logs) = ratios.fold((0, 0.0), |(n, sum), ratio| (n + 1, sum + ratio.ln()));
+    (logs / f64::from(count.max(1))).exp()
 }

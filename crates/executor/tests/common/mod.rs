@@ -142,12 +142,14 @@ fn spec(chain_id: u64, mut config: Map<String, Value>) -> ChainSpec {
         "config": config, "alloc": {}, "gasLimit": "0x1c9c380", "difficulty": "0x0",
         "extraData": "0x", "timestamp": "0x0", "nonce": "0x0",
     });
-    if config.contains_key("jovianTime") {
+    let active = |key| genesis["config"].get(key) == Some(&literal!(0));
+    let [holocene, isthmus, jovian] = ["holoceneTime", "isthmusTime", "jovianTime"].map(active);
+    if jovian {
         genesis["extraData"] = literal!("0x01000000fa000000060000000000000000");
-    } else if config.contains_key("holoceneTime") {
+    } else if holocene {
         genesis["extraData"] = literal!("0x00000000fa00000006");
     }
-    if config.contains_key("isthmusTime") {
+    if isthmus {
         // Storage root of an absent message passer.
         genesis["withdrawalsRoot"] = literal!(banyan_primitives::EMPTY_ROOT_HASH);
     }

@@ -17,13 +17,13 @@ const LADDER: &[(&str, Option<&str>)] = &[
 ];
 
 /// EIP-1559 parameters: elasticity, denominator, denominator since Canyon.
-pub(crate) type FeeParameters = [u64; 3];
+pub type FeeParameters = [u64; 3];
 
 /// Those of OP Mainnet and OP Sepolia.
-pub(crate) const FEE_PARAMETERS: FeeParameters = [6, 50, 250];
+pub const FEE_PARAMETERS: FeeParameters = [6, 50, 250];
 
 /// The rules of an OP chain. `time` tells when a fork activates, by its name in small letters.
-pub(crate) fn op_spec(
+pub fn op_spec(
     chain_id: u64,
     fees: FeeParameters,
     time: impl Fn(&str) -> Option<u64>,
@@ -83,7 +83,7 @@ pub(crate) fn op_spec(
 }
 
 /// The rules of an OP chain with every fork up to `last` active from the start.
-pub(crate) fn op_spec_at(last: &str) -> anyhow::Result<ChainSpec> {
+pub fn op_spec_at(last: &str) -> anyhow::Result<ChainSpec> {
     let position = |fork: &str| LADDER.iter().position(|(name, _)| *name == fork);
     let last = position(last);
     op_spec(10, FEE_PARAMETERS, |fork| (position(fork) <= last).then_some(0))

@@ -9,21 +9,21 @@ use serde::{
 /// A quantity as fixtures write it: hex with any number of leading zeros, decimal text, or a JSON
 /// number. Empty text is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Number(pub(crate) U256);
+pub struct Number(pub U256);
 
 impl Number {
     /// As `u64`; `None` if it does not fit.
-    pub(crate) fn as_u64(self) -> Option<u64> {
+    pub fn as_u64(self) -> Option<u64> {
         self.0.try_into().ok()
     }
 
     /// As `u64`, cut off at its maximum.
-    pub(crate) fn saturating_u64(self) -> u64 {
+    pub fn saturating_u64(self) -> u64 {
         self.0.saturating_to()
     }
 
     /// The shortest hex form, as in JSON-RPC.
-    pub(crate) fn to_hex(self) -> String {
+    pub fn to_hex(self) -> String {
         format!("{:#x}", self.0)
     }
 

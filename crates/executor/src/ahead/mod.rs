@@ -1,0 +1,474 @@
+//! Running ahead: worker threads execute transactions before their turn, on the state that these
+//! will probably find (Block-STM's multi-version memory), and leave the results for the committer.
+//!
+//! A result counts only if every value it was made from equals the committed one at its turn
+//! ([`crate::state::BlockState::adopt`]). So whatever goes wrong here (order, timing, a lost worker,
+//! a bad guess) costs time and nothing else.
+
+mod schedule;
+mod snapshot;
+mod targets;
+mod versions;
+mod worker;
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+
+use banyan_chainspec::{ChainSpec, Rules};
+use banyan_primitives::{
+    Address, AddressMap, B256, B256Map, Bytes, StateDiff, Transaction, TransactionTrait, U256,
+};
+use op_revm::L1BlockInfo;
+
+use self::{
+    schedule::{Taken, Ticket},
+    targets::Target,
+    versions::{AccountVersion, Versions},
+};
+use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope, program::Prepared};
+
+pub(crate) use self::{
+    snapshot::Snapshot,
+    targets::Targets,
+    versions::Certainty,
+    worker::{Ahead, Scout, run},
+};
+
+/// How far ahead of the committer workers look for something to do, transactions.
+const WINDOW: usize = 512;
+/// What a transaction that needs no EVM costs the committer, in gas of those that do.
+const CHEAP: u64 = 1_500;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing here is left half-done by a panic that would matter.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A transaction of the block.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) tx: Transaction,
+    pub(crate) sender: Address,
+    ticket: Ticket,
+    /// For workers; the others are the committer's alone.
+    is_job: bool,
+    /// Estimate of the work, gas.
+    cost: u64,
+    target: Option<Arc<Target>>,
+    /// The last transaction before that has to do with the sender.
+    after_sender: Option<u32>,
+    /// The last transaction before that calls the same contract.
+    after_target: Option<u32>,
+    /// Order of the transaction that must be executed first; 0 if none is known.
+    blocked_by: AtomicU32,
+    envelope: OnceLock<Envelope>,
+    result: Mutex<Option<Box<Ahead>>>,
+}
+
+impl Entry {
+    fn result(&self) -> MutexGuard<'_, Option<Box<Ahead>>> {
+        lock(&self.result)
+    }
+
+    /// The transaction as an OP chain charges for it, worked out once.
+    pub(crate) fn envelope(&self) -> &Envelope {
+        self.envelope.get_or_init(|| Envelope::new(&self.tx))
+    }
+
+    /// Gives the transaction back until the one at `order` is executed; false if the committer has
+    /// it by now.
+    fn wait_for(&self, order: u32) -> bool {
+        self.blocked_by.store(order, Ordering::Release);
+        self.ticket.release()
+    }
+}
+
+/// What a worker claimed.
+struct Job {
+    index: u32,
+    entry: Arc<Entry>,
+    /// Number of stale results known when it was claimed.
+    events: u32,
+}
+
+impl Job {
+    /// The transaction's place among the versions; 0 is the state before the first one.
+    fn order(&self) -> u32 {
+        self.index + 1
+    }
+}
+
+/// One block's transactions as workers and committer share them.
+pub(crate) struct RunAhead<'a, S> {
+    spec: &'a ChainSpec,
+    rules: Rules,
+    context: BlockContext,
+    source: S,
+    entries: RwLock<Vec<Arc<Entry>>>,
+    linker: Mutex<Linker>,
+    versions: Versions,
+    /// Created in this block.
+    codes: RwLock<B256Map<Bytes>>,
+    /// Known from other blocks.
+    known_codes: Arc<CodeCache>,
+    l1_info: OnceLock<L1BlockInfo>,
+    /// Index of the committer's transaction.
+    position: AtomicU32,
+    /// Stale results so far: each may have made others stale.
+    events: AtomicU32,
+    attempts: AtomicU64,
+    open: AtomicBool,
+    stopped: AtomicBool,
+    workers: Mutex<Vec<std::thread::Thread>>,
+    targets: &'a Targets,
+    perturb: Option<AtomicU64>,
+}
+
+/// Who came last, to link transactions that depend on each other.
+#[derive(Default)]
+struct Linker {
+    by_account: AddressMap<u32>,
+    by_target: AddressMap<(Arc<Target>, u32)>,
+}
+
+impl<'a, S> RunAhead<'a, S> {
+    pub(crate) fn new(
+        spec: &'a ChainSpec,
+        context: BlockContext,
+        source: S,
+        (targets, known_codes): (&'a Targets, Arc<CodeCache>),
+        perturb: Option<u64>,
+    ) -> Self {
+        Self {
+            spec,
+            rules: context.rules(spec),
+            context,
+            source,
+            entries: RwLock::default(),
+            linker: Mutex::default(),
+            versions: Versions::new(),
+            codes: RwLock::default(),
+            known_codes,
+            l1_info: OnceLock::new(),
+            position: AtomicU32::new(0),
+            events: AtomicU32::new(0),
+            attempts: AtomicU64::new(0),
+            open: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            workers: Mutex::default(),
+            targets,
+            perturb: perturb.map(|seed| AtomicU64::new(seed | 1)),
+        }
+    }
+
+    fn entries(&self) -> RwLockReadGuard<'_, Vec<Arc<Entry>>> {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_op(&self) -> bool {
+        self.rules.op.is_some()
+    }
+
+    /// Adds transactions with their senders in their probable order, and whether they are cheap:
+    /// the committer needs no EVM for them.
+    pub(crate) fn offer(&self, candidates: impl Iterator<Item = (Transaction, Address, bool)>) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut linker = lock(&self.linker);
+        for (tx, sender, cheap) in candidates {
+            let index = entries.len() as u32;
+            entries.push(Arc::new(linker.link(tx, sender, index, cheap, self.targets)));
+        }
+        drop(entries);
+        self.wake();
+    }
+
+    /// Lets the workers begin. `before` is what the block changed so far, `info` the L1 attributes
+    /// that hold for the rest of it.
+    pub(crate) fn open(&self, before: &StateDiff, info: Option<&L1BlockInfo>) {
+        for (address, account) in &before.accounts {
+            let version = AccountVersion { account: account.after, wiped: account.wiped };
+            self.versions.write_account(*address, 0, version, Certainty::Final);
+            for (slot, (_, value)) in &account.storage {
+                self.versions.write_slot(*address, *slot, 0, *value, Certainty::Final);
+            }
+        }
+        let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
+        codes.extend(before.codes.iter().map(|(hash, code)| (*hash, code.clone())));
+        drop(codes);
+        if let Some(info) = info {
+            let _ = self.l1_info.set(info.clone());
+        }
+        self.open.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn l1_info(&self) -> Option<&L1BlockInfo> {
+        self.l1_info.get()
+    }
+
+    /// Sends the workers home.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    fn register(&self) {
+        lock(&self.workers).push(std::thread::current());
+    }
+
+    fn wake(&self) {
+        for worker in lock(&self.workers).iter() {
+            worker.unpark();
+        }
+    }
+
+    fn wait_until_open(&self) {
+        while !self.is_open() && !self.is_stopped() {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
+    }
+
+    fn count_attempt(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Executions by workers so far.
+    pub(crate) fn attempts(&self) -> u64 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Code created in this block.
+    fn new_code(&self, hash: &B256) -> Option<Bytes> {
+        self.codes.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
+    }
+
+    fn publish_code(&self, account: &revm::state::Account) {
+        if account.info.code_hash == account.original_info.code_hash {
+            return;
+        }
+        if let Some(code) = &account.info.code {
+            let mut codes = self.codes.write().unwrap_or_else(PoisonError::into_inner);
+            codes.insert(account.info.code_hash, code.original_bytes());
+        }
+    }
+
+    /// The next thing worth doing: the transaction nearest to the committer that can be executed
+    /// and will not be overtaken, or a result that may have become stale.
+    fn next(&self) -> Option<Job> {
+        self.pause();
+        let entries = self.entries();
+        let events = self.events.load(Ordering::Acquire);
+        let position = self.position.load(Ordering::Acquire) as usize;
+        let mut before_it: u64 = 0;
+        for (index, entry) in entries.iter().enumerate().skip(position).take(WINDOW) {
+            let in_time = before_it >= entry.cost / 2 && before_it > 0;
+            if entry.is_job && (in_time || self.any()) {
+                let ready = entry.ticket.is_waiting() && self.is_ready(&entries, entry);
+                if ready && entry.ticket.claim() || entry.ticket.reclaim(events) {
+                    return Some(Job { index: index as u32, entry: entry.clone(), events });
+                }
+            }
+            if !entry.ticket.is_settled() {
+                before_it = before_it.saturating_add(entry.cost);
+            }
+        }
+        None
+    }
+
+    /// True if what the transaction depends on, as far as anybody knows, was executed.
+    fn is_ready(&self, entries: &[Arc<Entry>], entry: &Entry) -> bool {
+        let settled =
+            |index: u32| entries.get(index as usize).is_none_or(|other| other.ticket.is_settled());
+        let blocked_by = entry.blocked_by.load(Ordering::Acquire);
+        let is_hot = entry.target.as_ref().is_some_and(|target| target.is_hot());
+        entry.after_sender.is_none_or(settled)
+            && (blocked_by == 0 || settled(blocked_by - 1))
+            && (!is_hot || entry.after_target.is_none_or(settled))
+    }
+
+    /// The index of a transaction that was offered, the first from the committer's position on.
+    pub(crate) fn find(&self, tx: &Transaction) -> Option<u32> {
+        let position = self.position.load(Ordering::Relaxed);
+        let entries = self.entries();
+        let rest = entries.get(position as usize..)?;
+        let found = rest.iter().position(|entry| entry.tx.hash() == tx.hash())?;
+        Some(position + found as u32)
+    }
+
+    pub(crate) fn entry(&self, index: u32) -> Option<Arc<Entry>> {
+        self.entries().get(index as usize).cloned()
+    }
+
+    /// The committer's turn at the transaction at `index`: those before it that it left out are
+    /// closed. Gives the result of a worker, if there is one. While a worker is at it and there is
+    /// something else to do, `help` does that.
+    pub(crate) fn take(&self, index: u32, mut help: impl FnMut() -> bool) -> Option<Box<Ahead>> {
+        self.leave_out(index);
+        let entry = self.entry(index)?;
+        let mut helped = 0;
+        while entry.ticket.is_running() && helped < 4 && help() {
+            helped += 1;
+        }
+        let mut spins = 0;
+        while entry.ticket.is_running() && spins < 256 {
+            spins += 1;
+            std::hint::spin_loop();
+        }
+        self.pause();
+        match entry.ticket.take() {
+            Taken::Done => entry.result().take(),
+            Taken::Waiting | Taken::Overtaken => None,
+        }
+    }
+
+    /// Closes the transactions before `index` that never had their turn.
+    fn leave_out(&self, index: u32) {
+        let position = self.position.load(Ordering::Relaxed);
+        self.position.store(index, Ordering::Release);
+        for skipped in position..index {
+            let Some(entry) = self.entry(skipped) else { return };
+            if entry.ticket.take() == Taken::Done
+                && let Some(result) = entry.result().take()
+            {
+                self.retract(skipped, &result);
+            }
+            entry.ticket.close();
+        }
+    }
+
+    /// Takes back what a result wrote that does not count.
+    fn retract(&self, index: u32, result: &Ahead) {
+        for key in worker::written(&result.changes) {
+            self.versions.retract(&key, index + 1);
+        }
+    }
+
+    /// The committer says whether the result of a worker holds.
+    pub(crate) fn judge(&self, index: u32, result: &Ahead, holds: bool) {
+        if !holds {
+            self.retract(index, result);
+            self.events.fetch_add(1, Ordering::AcqRel);
+        }
+        if let Some(target) = self.entry(index).and_then(|entry| entry.target.clone()) {
+            target.count(holds);
+        }
+    }
+
+    /// The committer is done with the transaction at `index`.
+    pub(crate) fn close(&self, index: u32) {
+        if let Some(entry) = self.entry(index) {
+            entry.ticket.close();
+        }
+        self.position.store(index + 1, Ordering::Release);
+    }
+
+    /// Notes an account that the committer changed without the EVM.
+    pub(crate) fn publish_account(
+        &self,
+        index: u32,
+        address: Address,
+        account: Option<banyan_primitives::Account>,
+    ) {
+        let version = AccountVersion { account, wiped: false };
+        self.versions.write_account(address, index + 1, version, Certainty::Final);
+    }
+
+    /// Notes a slot that the committer changed without the EVM.
+    pub(crate) fn publish_slot(&self, index: u32, address: Address, slot: U256, value: U256) {
+        self.versions.write_slot(address, slot, index + 1, value, Certainty::Final);
+    }
+
+    /// What was computed ahead for a program call.
+    pub(crate) fn prepared(&self, _index: u32) -> Option<Arc<Prepared>> {
+        None
+    }
+
+    /// For tests: disturbs the schedule.
+    fn pause(&self) {
+        let Some(random) = self.random() else { return };
+        if random % 4 == 0 {
+            std::thread::yield_now();
+        }
+        for _ in 0..random % 1024 {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// For tests: true now and then, to let workers begin what they had better not.
+    fn any(&self) -> bool {
+        self.random().is_some_and(|random| random % 3 == 0)
+    }
+
+    fn random(&self) -> Option<u64> {
+        let state = self.perturb.as_ref()?;
+        let mut next = state.load(Ordering::Relaxed);
+        // xorshift64; that threads tread on each other only adds to the disorder.
+        next ^= next << 13;
+        next ^= next >> 7;
+        next ^= next << 17;
+        state.store(next, Ordering::Relaxed);
+        Some(next >> 16)
+    }
+}
+
+impl Linker {
+    fn link(
+        &mut self,
+        tx: Transaction,
+        sender: Address,
+        index: u32,
+        cheap: bool,
+        targets: &Targets,
+    ) -> Entry {
+        let is_job = !cheap && !tx.is_deposit();
+        let after_sender = self.by_account.insert(sender, index);
+        let mut after_target = None;
+        let mut target = None;
+        match tx.to() {
+            // A plain transfer changes its receiver, who may be a sender later.
+            Some(to) if cheap => {
+                self.by_account.insert(to, index);
+            }
+            Some(to) => {
+                let known = self.by_target.get_mut(&to);
+                let stats = match known {
+                    Some((stats, last)) => {
+                        after_target = Some(std::mem::replace(last, index));
+                        stats.clone()
+                    }
+                    None => {
+                        let stats = targets.get(&to);
+                        self.by_target.insert(to, (stats.clone(), index));
+                        stats
+                    }
+                };
+                target = Some(stats);
+            }
+            None => {}
+        }
+        let cost = if is_job { tx.gas_limit() } else { CHEAP };
+        Entry {
+            tx,
+            sender,
+            ticket: Ticket::new(),
+            is_job,
+            cost,
+            target,
+            after_sender,
+            after_target,
+            blocked_by: AtomicU32::new(0),
+            envelope: OnceLock::new(),
+            result: Mutex::new(None),
+        }
+    }
+}

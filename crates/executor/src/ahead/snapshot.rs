@@ -1,0 +1,106 @@
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
+
+use banyan_primitives::{Account, Address, B256, Bytes, SourceError, StateSource, U256};
+
+use super::{Entry, RunAhead, versions::Found};
+
+/// The state that one transaction probably finds: what transactions before it wrote or are thought
+/// to write, over the parent state.
+pub(crate) struct Snapshot<'a, S> {
+    ahead: &'a RunAhead<'a, S>,
+    reader: Cell<u32>,
+    /// The transaction being executed; `None` if nobody can overtake it.
+    entry: RefCell<Option<Arc<Entry>>>,
+    saw_versions: Cell<bool>,
+    blocked: Cell<Option<u32>>,
+}
+
+impl<'a, S> Snapshot<'a, S> {
+    pub(crate) fn new(ahead: &'a RunAhead<'a, S>) -> Self {
+        Self {
+            ahead,
+            reader: Cell::new(0),
+            entry: RefCell::new(None),
+            saw_versions: Cell::new(false),
+            blocked: Cell::new(None),
+        }
+    }
+
+    /// Begins an execution of the transaction of `entry`, at `reader` in the order.
+    pub(crate) fn begin(&self, reader: u32, entry: Arc<Entry>) {
+        self.reader.set(reader);
+        self.entry.replace(Some(entry));
+        self.saw_versions.set(false);
+        self.blocked.set(None);
+    }
+
+    /// True if something was read that is not the parent's.
+    pub(crate) fn saw_versions(&self) -> bool {
+        self.saw_versions.get()
+    }
+
+    /// The transaction that must be executed first, if the execution ran into one.
+    pub(crate) fn blocked(&self) -> Option<u32> {
+        self.blocked.get()
+    }
+
+    /// True if the result is of no use any more.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        let entry = self.entry.borrow();
+        entry.as_ref().is_some_and(|entry| !entry.ticket.is_running()) || self.ahead.is_stopped()
+    }
+
+    fn check(&self) -> Result<(), SourceError> {
+        match self.is_overtaken() {
+            true => Err(SourceError::Fault("overtaken by the committer".into())),
+            false => Ok(()),
+        }
+    }
+
+    /// What was found, `None` for the parent's.
+    fn found<T>(&self, found: Found<T>) -> Result<Option<T>, SourceError> {
+        match found {
+            Found::Parent => Ok(None),
+            Found::Value(value) => {
+                self.saw_versions.set(true);
+                Ok(Some(value))
+            }
+            Found::Blocked(writer) => {
+                self.blocked.set(Some(writer));
+                Err(SourceError::Fault(format!("transaction {writer} comes first")))
+            }
+        }
+    }
+}
+
+impl<S: StateSource> StateSource for Snapshot<'_, S> {
+    fn account(&self, address: &Address) -> Result<Option<Account>, SourceError> {
+        self.check()?;
+        match self.found(self.ahead.versions.account(address, self.reader.get()))? {
+            Some(version) => Ok(version.account),
+            None => self.ahead.source.account(address),
+        }
+    }
+
+    fn storage(&self, address: &Address, slot: U256) -> Result<U256, SourceError> {
+        self.check()?;
+        match self.found(self.ahead.versions.slot(address, slot, self.reader.get()))? {
+            Some(value) => Ok(value),
+            None => self.ahead.source.storage(address, slot),
+        }
+    }
+
+    fn code(&self, hash: &B256) -> Result<Bytes, SourceError> {
+        match self.ahead.new_code(hash) {
+            Some(code) => Ok(code),
+            None => self.ahead.source.code(hash),
+        }
+    }
+
+    fn block_hash(&self, number: u64) -> Result<B256, SourceError> {
+        self.ahead.source.block_hash(number)
+    }
+}

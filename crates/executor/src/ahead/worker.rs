@@ -1,0 +1,180 @@
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use banyan_primitives::{SourceError, StateSource};
+use revm::state::EvmState;
+
+use super::{
+    Job, RunAhead,
+    snapshot::Snapshot,
+    versions::{AccountVersion, Certainty, Key},
+};
+use crate::{
+    evm::{Executed, Fees, Machine},
+    state::{after, before},
+};
+
+/// Looks for work so often before it goes to sleep: some microseconds.
+const SPINS: u32 = 64;
+/// First and longest sleep of a worker that found nothing to do.
+const NAP: Duration = Duration::from_micros(20);
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+
+/// What a worker found out about a transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Ahead {
+    pub(crate) executed: Executed,
+    /// Everything read and written, with the values read.
+    pub(crate) changes: EvmState,
+    /// Some of what was read is not the parent's.
+    pub(crate) saw_versions: bool,
+}
+
+/// A thread that executes transactions ahead of their turn. The committer has one, too, for when
+/// its next transaction is under way elsewhere.
+pub(crate) struct Scout<'a, S: StateSource> {
+    ahead: &'a RunAhead<'a, S>,
+    machine: Machine<'a, Snapshot<'a, S>>,
+}
+
+impl<'a, S: StateSource> Scout<'a, S> {
+    pub(crate) fn new(ahead: &'a RunAhead<'a, S>) -> Self {
+        let snapshot = Snapshot::new(ahead);
+        let mut machine = Machine::new(ahead.spec, &ahead.rules, &ahead.context, snapshot);
+        machine.state_mut().share_codes(ahead.known_codes.clone());
+        machine.stop_when_overtaken();
+        if let Some(info) = ahead.l1_info() {
+            machine.set_l1_info(info);
+        }
+        Self { ahead, machine }
+    }
+
+    /// Executes one transaction ahead of its turn, or looks whether a result still holds; false if
+    /// there is nothing worth it.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(job) = self.ahead.next() else { return false };
+        let old = job.entry.result().take();
+        if let Some(old) = &old
+            && matches!(self.still_holds(&job, old), Ok(true))
+        {
+            *job.entry.result() = Some(old.clone());
+            job.entry.ticket.finish(job.events);
+            return true;
+        }
+        let doubtful = old.map_or_else(Vec::new, |old| written(&old.changes));
+        for key in &doubtful {
+            self.ahead.versions.doubt(key, job.order());
+        }
+        self.attempt(&job, &doubtful);
+        true
+    }
+
+    /// Executes the transaction of `job`; `doubtful` is what its last execution wrote.
+    fn attempt(&mut self, job: &Job, doubtful: &[Key]) {
+        let (entry, order, versions) = (&job.entry, job.order(), &self.ahead.versions);
+        self.machine.state_mut().forget();
+        self.machine.state_mut().source().begin(order, entry.clone());
+        let envelope = self.ahead.is_op().then(|| entry.envelope());
+        let result = self.machine.attempt(&entry.tx, entry.sender, envelope, Fees::Counted);
+        self.ahead.count_attempt();
+        let snapshot = self.machine.state_mut().source();
+        let (saw_versions, blocked) = (snapshot.saw_versions(), snapshot.blocked());
+        let mut keys = Vec::new();
+        let found = result.ok().map(|(executed, changes)| {
+            keys = written(&changes);
+            self.ahead.publish(job.index, &changes, Certainty::Guess);
+            Box::new(Ahead { executed, changes, saw_versions })
+        });
+        for key in doubtful.iter().filter(|key| !keys.contains(key)) {
+            versions.retract(key, order);
+        }
+        let failed = found.is_none();
+        *entry.result() = found;
+        self.ahead.pause();
+        let in_time = match blocked {
+            Some(writer) if failed => entry.wait_for(writer),
+            _ => entry.ticket.finish(job.events),
+        };
+        if !in_time {
+            for key in &keys {
+                versions.retract(key, order);
+            }
+        }
+    }
+
+    /// Compares what a result was made from with what is known now.
+    fn still_holds(&self, job: &Job, result: &Ahead) -> Result<bool, SourceError> {
+        let snapshot = Snapshot::new(self.ahead);
+        snapshot.begin(job.order(), job.entry.clone());
+        for (address, account) in &result.changes {
+            if snapshot.account(address)? != before(account) {
+                return Ok(false);
+            }
+            if account.is_created() {
+                continue;
+            }
+            for (slot, value) in &account.storage {
+                if snapshot.storage(address, *slot)? != value.original_value {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What a worker thread does for one block.
+pub(crate) fn run<S: StateSource>(ahead: &RunAhead<'_, S>) {
+    // A panic costs this block a worker; what it had in hand, the committer takes over.
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        ahead.register();
+        ahead.wait_until_open();
+        if ahead.is_stopped() {
+            return;
+        }
+        let mut scout = Scout::new(ahead);
+        let (mut spins, mut nap) = (0, NAP);
+        while !ahead.is_stopped() {
+            if scout.step() {
+                (spins, nap) = (0, NAP);
+            } else if spins < SPINS {
+                spins += 1;
+                std::hint::spin_loop();
+            } else {
+                std::thread::park_timeout(nap);
+                nap = (2 * nap).min(LONGEST_NAP);
+            }
+        }
+    }));
+}
+
+/// The keys that an execution wrote.
+pub(super) fn written(changes: &EvmState) -> Vec<Key> {
+    let mut keys = Vec::new();
+    for (address, account) in changes.iter().filter(|(_, account)| account.is_touched()) {
+        if after(account) != (before(account), false) {
+            keys.push(Key::Account(*address));
+        }
+        let slots = account.storage.iter().filter(|(_, slot)| slot.is_changed());
+        keys.extend(slots.map(|(slot, _)| Key::Slot(*address, *slot)));
+    }
+    keys
+}
+
+impl<S: StateSource> RunAhead<'_, S> {
+    /// Notes what the transaction at `index` wrote.
+    pub(crate) fn publish(&self, index: u32, changes: &EvmState, certainty: Certainty) {
+        let order = index + 1;
+        for (address, account) in changes.iter().filter(|(_, account)| account.is_touched()) {
+            let (now, wiped) = after(account);
+            if (now, wiped) != (before(account), false) {
+                self.publish_code(account);
+                let version = AccountVersion { account: now, wiped };
+                self.versions.write_account(*address, order, version, certainty);
+            }
+            for (slot, value) in account.storage.iter().filter(|(_, slot)| slot.is_changed()) {
+                let value = value.present_value;
+                self.versions.write_slot(*address, *slot, order, value, certainty);
+            }
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! Which programs there are, how they come in and how they go.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, RwLock,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+use banyan_primitives::{Address, B256, HashMap, HashSet, KECCAK_EMPTY, SourceError, U256};
+use revm::{Database, context_interface::cfg::GasParams, primitives::hardfork::SpecId};
+
+use super::{
+    CallEnv, Effect, Mismatch, Outcome,
+    eval::Scratch,
+    expr::{Graph, Id, Input, Node, operands},
+    lift::lift,
+    path::Path,
+    record::{is_known_fork, record},
+};
+use crate::{ProgramMode, state::DbError};
+
+/// How often a path must give the EVM's result, beside its own transaction, before it counts.
+pub(crate) const SHADOWS: u32 = 8;
+/// One in so many calls of a path that counts is executed by the EVM all the same, and compared.
+const SAMPLE: u32 = 256;
+/// Most paths of one key.
+const MAX_PATHS: usize = 8;
+/// Most keys with programs.
+const MAX_PROGRAMS: usize = 1024;
+/// Most keys that are watched.
+const MAX_STUDIES: usize = 8192;
+/// Calls that are recorded in one block, at most.
+const RECORDINGS_PER_BLOCK: u32 = 8;
+/// With so many keys quarantined, nothing is believed any more.
+const MAX_QUARANTINED: usize = 64;
+
+/// Calls with the same key run the same code on calldata of the same shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    code_hash: B256,
+    selector: [u8; 4],
+    len: u32,
+    has_value: bool,
+    spec: SpecId,
+}
+
+impl Key {
+    fn of(call: &CallEnv<'_>) -> Self {
+        let mut selector = [0; 4];
+        let len = call.input.len().min(4);
+        selector[..len].copy_from_slice(&call.input[..len]);
+        Self {
+            code_hash: call.code_hash,
+            selector,
+            len: u32::try_from(call.input.len()).unwrap_or(u32::MAX),
+            has_value: !call.value.is_zero(),
+            spec: call.spec,
+        }
+    }
+}
+
+/// What is known of one key. Never changes but for its counters: learning makes another.
+#[derive(Debug)]
+struct Program {
+    graph: Graph,
+    paths: Vec<Arc<Learnt>>,
+    constants: Vec<(Id, U256)>,
+    /// Hashes that depend on transaction and target alone, with what they need, in order.
+    ahead: Vec<Id>,
+    params: GasParams,
+    /// When it was last used, in runs of the library.
+    used: AtomicU64,
+}
+
+/// A path and how it has fared.
+#[derive(Debug)]
+struct Learnt {
+    path: Path,
+    /// Equal to the EVM so many times; [`SHADOWS`] or more: it counts.
+    confirmed: AtomicU32,
+    hits: AtomicU32,
+}
+
+impl Program {
+    fn new(graph: Graph, paths: Vec<Arc<Learnt>>, spec: SpecId) -> Self {
+        let constants = graph.nodes().iter().enumerate();
+        let constants = constants.filter_map(|(id, node)| match node {
+            Node::Const(value) => Some((id as Id, *value)),
+            _ => None,
+        });
+        let constants = constants.collect();
+        let ahead = ahead(&graph);
+        let (params, used) = (GasParams::new_spec(spec), AtomicU64::default());
+        Self { graph, paths, constants, ahead, params, used }
+    }
+
+    fn begin(&self, scratch: &mut Scratch) {
+        scratch.begin(self.graph.nodes().len(), &self.constants);
+    }
+
+    /// The path that the call takes, if it is known.
+    fn find<D: Database<Error = DbError>>(
+        &self,
+        call: &CallEnv<'_>,
+        db: &mut D,
+        scratch: &mut Scratch,
+    ) -> Result<Option<&Arc<Learnt>>, SourceError> {
+        for learnt in &self.paths {
+            if scratch.fits(&self.graph, &learnt.path, call, db)? {
+                return Ok(Some(learnt));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The hashes that need no state and no block, behind their operands.
+fn ahead(graph: &Graph) -> Vec<Id> {
+    let nodes = graph.nodes();
+    let mut early = vec![false; nodes.len()];
+    let mut wanted = vec![false; nodes.len()];
+    for (id, node) in nodes.iter().enumerate() {
+        let mut all = true;
+        operands(node, |operand| all &= early[usize::from(operand)]);
+        early[id] = all
+            && match node {
+                Node::Input(input) => matches!(
+                    input,
+                    Input::Calldata(_) | Input::Caller | Input::Target | Input::Value
+                ),
+                Node::Load(..) | Node::Code(_) => false,
+                _ => true,
+            };
+        wanted[id] = early[id] && matches!(node, Node::Keccak(..));
+    }
+    for id in (0..nodes.len()).rev() {
+        if wanted[id] {
+            operands(&nodes[id], |operand| wanted[usize::from(operand)] = true);
+        }
+    }
+    (0..nodes.len()).filter(|id| wanted[*id]).map(|id| id as Id).collect()
+}
+
+/// Hashes computed ahead of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    program: Arc<Program>,
+    values: Vec<(Id, U256)>,
+}
+
+/// What to do with a call.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// Apply this instead of executing the call.
+    Effect(Effect),
+    /// Execute the call, then hand this to [`Library::learn`].
+    Evm(Watch),
+}
+
+/// What is to be learnt from a call that the EVM executes.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    claim: Option<Claim>,
+    /// A program was there, but none of its paths fitted.
+    pub(crate) missed: bool,
+}
+
+impl Watch {
+    /// Whether a program has said what the EVM will do.
+    pub(crate) fn claims(&self) -> bool {
+        self.claim.is_some()
+    }
+}
+
+/// What a program says that the EVM will do.
+#[derive(Debug)]
+struct Claim {
+    effect: Effect,
+    learnt: Arc<Learnt>,
+    /// For a path that is new: the expressions with it, and the program it adds to.
+    new: Option<(Graph, Option<Arc<Program>>)>,
+}
+
+/// Programs by key, shared by all blocks of a node.
+#[derive(Debug)]
+pub(crate) struct Library {
+    mode: ProgramMode,
+    programs: RwLock<HashMap<Key, Arc<Program>>>,
+    school: Mutex<School>,
+    runs: AtomicU64,
+    off: AtomicBool,
+}
+
+/// What is not known yet.
+#[derive(Debug, Default)]
+struct School {
+    studies: HashMap<Key, Study>,
+    quarantined: HashSet<Key>,
+    /// Recordings left in this block.
+    budget: u32,
+}
+
+/// A key whose calls were executed by the EVM for want of a path.
+#[derive(Clone, Copy, Debug, Default)]
+struct Study {
+    misses: u32,
+    attempts: u32,
+    /// The next recording is at so many misses: at the second, then ever more rarely.
+    next: u32,
+}
+
+impl Library {
+    pub(crate) fn new(mode: ProgramMode) -> Self {
+        Self {
+            mode,
+            programs: RwLock::default(),
+            school: Mutex::default(),
+            runs: AtomicU64::default(),
+            off: AtomicBool::new(mode == ProgramMode::Off),
+        }
+    }
+
+    /// Renews the budget for recordings.
+    pub(crate) fn begin_block(&self) {
+        self.school().budget = RECORDINGS_PER_BLOCK;
+    }
+
+    /// True if the call will probably be answered by a program.
+    pub(crate) fn trusts(&self, call: &CallEnv<'_>) -> bool {
+        let counts = |learnt: &Arc<Learnt>| learnt.confirmed.load(Relaxed) >= SHADOWS;
+        self.mode == ProgramMode::On
+            && self.is_for(call)
+            && self.program(&Key::of(call)).is_some_and(|program| program.paths.iter().any(counts))
+    }
+
+    /// No program is believed any more.
+    pub(crate) fn turn_off(&self) {
+        self.off.store(true, Relaxed);
+    }
+
+    /// True after [`Self::turn_off`], or if too many programs were wrong.
+    pub(crate) fn is_off(&self) -> bool {
+        self.off.load(Relaxed)
+    }
+
+    /// Computes what can be computed of a call without state. For any thread.
+    pub(crate) fn prepare(&self, call: &CallEnv<'_>, scratch: &mut Scratch) -> Option<Prepared> {
+        if !self.is_for(call) {
+            return None;
+        }
+        let program = self.program(&Key::of(call))?;
+        program.begin(scratch);
+        scratch.compute_pure(&program.graph, &program.ahead, call);
+        let hash = |id: &&Id| matches!(program.graph.nodes()[usize::from(**id)], Node::Keccak(..));
+        let values = program.ahead.iter().filter(hash).map(|id| (*id, scratch.get(*id))).collect();
+        Some(Prepared { program, values })
+    }
+
+    /// Runs the program of a call on the state before it.
+    pub(crate) fn run<D: Database<Error = DbError>>(
+        &self,
+        call: &CallEnv<'_>,
+        prepared: Option<&Prepared>,
+        db: &mut D,
+        scratch: &mut Scratch,
+    ) -> Result<Answer, SourceError> {
+        let key = Key::of(call);
+        if !self.is_for(call) {
+            return Ok(Answer::Evm(Watch::default()));
+        }
+        let program = self.program(&key);
+        if let Some(program) = &program {
+            program.used.store(self.runs.fetch_add(1, Relaxed), Relaxed);
+            program.begin(scratch);
+            if let Some(prepared) = prepared.filter(|it| Arc::ptr_eq(&it.program, program)) {
+                prepared.values.iter().for_each(|(id, value)| scratch.set(*id, *value));
+            }
+            if let Some(learnt) = program.find(call, db, scratch)? {
+                return Ok(self.answer(program, learnt, call, scratch));
+            }
+        }
+        let mut watch = Watch { claim: None, missed: program.is_some() };
+        if self.may_record(&key) {
+            watch.claim = study(program, call, db, scratch)?;
+        }
+        Ok(Answer::Evm(watch))
+    }
+
+    fn answer(
+        &self,
+        program: &Program,
+        learnt: &Arc<Learnt>,
+        call: &CallEnv<'_>,
+        scratch: &mut Scratch,
+    ) -> Answer {
+        let hits = learnt.hits.fetch_add(1, Relaxed);
+        let effect = scratch.effect(&learnt.path, &program.params, call.gas);
+        // Where gas is short the EVM decides.
+        let Some(effect) = effect else { return Answer::Evm(Watch::default()) };
+        let counts = learnt.confirmed.load(Relaxed) >= SHADOWS;
+        if self.mode == ProgramMode::On && counts && !hits.is_multiple_of(SAMPLE) {
+            return Answer::Effect(effect);
+        }
+        let claim = Claim { effect, learnt: learnt.clone(), new: None };
+        Answer::Evm(Watch { claim: Some(claim), missed: false })
+    }
+
+    /// Compares what was claimed with what the EVM did.
+    pub(crate) fn learn(
+        &self,
+        watch: Watch,
+        call: &CallEnv<'_>,
+        outcome: &Outcome<'_>,
+    ) -> Option<Mismatch> {
+        let claim = watch.claim?;
+        let key = Key::of(call);
+        if let Some(difference) = difference(&claim.effect, call, outcome) {
+            self.quarantine(key);
+            return Some(Mismatch {
+                target: call.target,
+                code_hash: call.code_hash,
+                caller: call.caller,
+                value: call.value,
+                input: call.input.clone(),
+                gas: call.gas,
+                difference,
+            });
+        }
+        match claim.new {
+            Some((graph, base)) => self.add(key, graph, base, claim.learnt),
+            None => drop(claim.learnt.confirmed.fetch_add(1, Relaxed)),
+        }
+        None
+    }
+
+    /// Whether programs may run such a call at all.
+    fn is_for(&self, call: &CallEnv<'_>) -> bool {
+        // Precompiles do not run their account's code.
+        let reserved = call.target.as_slice()[..18].iter().all(|byte| *byte == 0);
+        let has_code = call.code_hash != KECCAK_EMPTY;
+        !self.off.load(Relaxed) && is_known_fork(call.spec) && has_code && !reserved
+    }
+
+    fn program(&self, key: &Key) -> Option<Arc<Program>> {
+        self.programs.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn school(&self) -> MutexGuard<'_, School> {
+        self.school.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a miss; true if it is to be recorded.
+    fn may_record(&self, key: &Key) -> bool {
+        let mut school = self.school();
+        if school.quarantined.contains(key) {
+            return false;
+        }
+        if school.studies.len() >= MAX_STUDIES && !school.studies.contains_key(key) {
+            school.studies.clear();
+        }
+        let budget = school.budget;
+        let study = school.studies.entry(*key).or_insert(Study { next: 2, ..Study::default() });
+        study.misses = study.misses.saturating_add(1);
+        if study.misses < study.next || budget == 0 {
+            return false;
+        }
+        study.attempts = (study.attempts + 1).min(20);
+        study.next = study.misses.saturating_add(1 << study.attempts);
+        school.budget -= 1;
+        true
+    }
+
+    /// Adds a path that gave the EVM's result on its own transaction.
+    fn add(&self, key: Key, graph: Graph, base: Option<Arc<Program>>, learnt: Arc<Learnt>) {
+        let mut programs = self.programs.write().unwrap_or_else(PoisonError::into_inner);
+        let same = match (programs.get(&key), &base) {
+            (None, None) => true,
+            (Some(now), Some(base)) => Arc::ptr_eq(now, base),
+            _ => false,
+        };
+        // Another block learnt in the meantime, or the key was quarantined.
+        if !same || self.school().quarantined.contains(&key) {
+            return;
+        }
+        let mut paths = base.map_or(Vec::new(), |base| base.paths.clone());
+        paths.push(learnt);
+        // Frequent ones first.
+        paths.sort_by_key(|path| std::cmp::Reverse(path.hits.load(Relaxed)));
+        if paths.len() > MAX_PATHS {
+            paths.remove(MAX_PATHS - 1);
+        }
+        if programs.len() >= MAX_PROGRAMS && !programs.contains_key(&key) {
+            let oldest = programs.iter().min_by_key(|(_, program)| program.used.load(Relaxed));
+            if let Some(oldest) = oldest.map(|(key, _)| *key) {
+                programs.remove(&oldest);
+            }
+        }
+        let program = Program::new(graph, paths, key.spec);
+        program.used.store(self.runs.load(Relaxed), Relaxed);
+        programs.insert(key, Arc::new(program));
+    }
+
+    /// Of each path: instructions, guards, loads, hashes.
+    #[cfg(test)]
+    pub(super) fn shape(&self, call: &CallEnv<'_>) -> Vec<[usize; 4]> {
+        use super::path::Step;
+        let Some(program) = self.program(&Key::of(call)) else { return Vec::new() };
+        let count = |path: &Path, wanted: fn(&Node) -> bool| {
+            let node = |id: &Id| &program.graph.nodes()[usize::from(*id)];
+            let is = |step: &&Step| matches!(step, Step::Compute(id) if wanted(node(id)));
+            path.steps.iter().filter(is).count()
+        };
+        let shape = |learnt: &Arc<Learnt>| {
+            let path = &learnt.path;
+            let guards = path.steps.iter().filter(|step| matches!(step, Step::Check(_))).count();
+            let loads = count(path, |node| matches!(node, Node::Load(..)));
+            let hashes = count(path, |node| matches!(node, Node::Keccak(..)));
+            [path.steps.len() - guards, guards, loads, hashes]
+        };
+        program.paths.iter().map(shape).collect()
+    }
+
+    /// Ends all programs of a key for good.
+    fn quarantine(&self, key: Key) {
+        let mut school = self.school();
+        school.quarantined.insert(key);
+        self.off.fetch_or(school.quarantined.len() >= MAX_QUARANTINED, Relaxed);
+        drop(school);
+        self.programs.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    }
+}
+
+/// Records a call and lifts it; gives what the new path says about this very call.
+fn study<D: Database<Error = DbError>>(
+    base: Option<Arc<Program>>,
+    call: &CallEnv<'_>,
+    db: &mut D,
+    scratch: &mut Scratch,
+) -> Result<Option<Claim>, SourceError> {
+    let Some(events) = record(call, db)? else { return Ok(None) };
+    let mut graph = base.as_ref().map(|base| base.graph.clone()).unwrap_or_default();
+    let Ok(path) = lift(&mut graph, call, &events) else { return Ok(None) };
+    let (confirmed, hits) = (AtomicU32::new(0), AtomicU32::new(1));
+    let learnt = Arc::new(Learnt { path, confirmed, hits });
+    let program = Program::new(graph, vec![learnt.clone()], call.spec);
+    program.begin(scratch);
+    if program.find(call, db, scratch)?.is_none() {
+        return Ok(None);
+    }
+    let effect = scratch.effect(&learnt.path, &program.params, call.gas);
+    let Some(effect) = effect else { return Ok(None) };
+    Ok(Some(Claim { effect, learnt, new: Some((program.graph, base)) }))
+}
+
+/// In what a claim differs from the outcome.
+pub(super) fn difference(
+    effect: &Effect,
+    call: &CallEnv<'_>,
+    outcome: &Outcome<'_>,
+) -> Option<String> {
+    if !outcome.success {
+        return Some("status".into());
+    }
+    let gas_used = effect.gas_used(call);
+    if gas_used != outcome.gas_used {
+        return Some(format!("gas: {gas_used} for {}", outcome.gas_used));
+    }
+    if effect.logs != outcome.logs {
+        return Some("logs".into());
+    }
+    let mut left: HashMap<(Address, U256), U256> =
+        effect.writes.iter().map(|(account, slot, value)| ((*account, *slot), *value)).collect();
+    for (address, account) in outcome.state {
+        let changed = account.storage.iter().filter(|(_, slot)| slot.is_changed());
+        for (slot, value) in changed {
+            if left.remove(&(*address, *slot)) != Some(value.present_value) {
+                return Some(format!("slot {slot} of {address}"));
+            }
+        }
+        if let Some(what) = changed_besides(address, account, call) {
+            return Some(format!("{what} of {address}"));
+        }
+    }
+    left.keys().next().map(|(address, slot)| format!("slot {slot} of {address}"))
+}
+
+/// What changed of an account that no program changes.
+fn changed_besides(
+    address: &Address,
+    account: &revm::state::Account,
+    call: &CallEnv<'_>,
+) -> Option<&'static str> {
+    let (now, before) = (&account.info, &account.original_info);
+    if account.is_selfdestructed() || account.is_created() || now.code_hash != before.code_hash {
+        return Some("code");
+    }
+    if *address == call.caller || !account.is_touched() {
+        return None;
+    }
+    if now.nonce != before.nonce {
+        return Some("nonce");
+    }
+    // Those that fees go to are no matter of the call.
+    if *address == call.block.beneficiary || address.as_slice()[..18] == OP_PREDEPLOYS {
+        return None;
+    }
+    let received = if *address == call.target { call.value } else { U256::ZERO };
+    (now.balance != before.balance.saturating_add(received)).then_some("balance")
+}
+
+/// First bytes of the addresses where OP chains collect fees.
+const OP_PREDEPLOYS: [u8; 18] = {
+    let mut prefix = [0; 18];
+    prefix[0] = 0x42;
+    prefix
+};
