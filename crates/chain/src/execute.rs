@@ -9,8 +9,11 @@ use std::{
 use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
 use banyan_executor::{BlockOutput, Execution, ExecutionError, execute_block_with_roots};
-use banyan_primitives::{B256, RecoveredBlock, SourceError, StateDiff, trie::HashedDiff};
-use banyan_state::{Layer, StateView};
+use banyan_primitives::{
+    B256, RecoveredBlock, SourceError, StateDiff,
+    trie::{HashedDiff, TrieSource},
+};
+use banyan_state::{Layer, SharedView, StateView};
 
 use crate::{
     BlockTimings, ChainError, ExecutedBlock,
@@ -32,6 +35,7 @@ impl Chain {
         parent: &StateView,
     ) -> Result<Verdict, ChainError> {
         let started = Instant::now();
+        let parent = &SharedView::new(parent, self.executor.config().workers);
         let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
         let execution =
             self.executor.execute_block_with_roots(&self.spec, block, parent, &mut root);
@@ -47,7 +51,7 @@ impl Chain {
     fn settle(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         outcome: Outcome,
         execute: Duration,
     ) -> Result<Verdict, ChainError> {
@@ -63,7 +67,7 @@ impl Chain {
             return Ok(Err(error));
         }
         let started = Instant::now();
-        let plain = self.run_plainly(block, parent)?;
+        let plain = self.run_plainly(block, parent.alone())?;
         match difference(&outcome, &plain) {
             None => return Ok(Err(error)),
             Some(what) => self.distrust(block, &what, &error),
@@ -103,7 +107,7 @@ impl Chain {
     fn judge(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         output: BlockOutput,
         execute: Duration,
     ) -> Result<Result<ExecutedBlock, (InvalidBlock, BlockOutput)>, ChainError> {
@@ -140,7 +144,7 @@ impl Chain {
     fn check_roots(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         root: &RootOutput,
     ) -> Result<Result<(), InvalidBlock>, ChainError> {
         let header = &block.header;
@@ -169,7 +173,10 @@ fn outcome(result: Result<BlockOutput, ExecutionError>) -> Result<Outcome, Chain
 }
 
 /// For receipts before Byzantium.
-fn intermediate_root(parent: &StateView, diff: &StateDiff) -> Result<B256, SourceError> {
+fn intermediate_root<P: TrieSource + Sync>(
+    parent: &P,
+    diff: &StateDiff,
+) -> Result<B256, SourceError> {
     let root = state_root(parent, &HashedDiff::from_diff(diff));
     root.map(|output| output.root).map_err(|error| SourceError::Fault(error.to_string()))
 }

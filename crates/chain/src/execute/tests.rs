@@ -41,7 +41,7 @@ impl Kit {
     fn settle(&mut self, block: &RecoveredBlock, outcome: Outcome) -> Result<(), InvalidBlock> {
         let parent = block.parent_ref();
         let settle = |chain: &Chain, state: &StateView| {
-            chain.settle(block, state, outcome.clone(), Duration::ZERO)
+            chain.settle(block, &SharedView::new(state, 1), outcome.clone(), Duration::ZERO)
         };
         self.chain.with_state(parent, settle).unwrap().map(|executed| {
             assert_eq!(*executed.output, self.output);
