@@ -104,7 +104,10 @@ where
         init: FrameInit,
     ) -> Result<ItemOrResult<&mut Frame, <Frame as FrameTr>::FrameResult>, FrameError> {
         let occupied = match &init.frame_input {
-            FrameInput::Create(create) => self.occupied(create, init.depth)?,
+            FrameInput::Create(create) => {
+                self.evm.ctx_mut().journaled_state.database.restless = true;
+                self.occupied(create, init.depth)?
+            }
             _ => None,
         };
         let Some(address) = occupied else { return self.evm.frame_init(init) };

@@ -1,7 +1,9 @@
 //! The adapter: the only module (with `call` and `simulate`) that drives revm and op-revm.
 
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
-use banyan_primitives::{Address, Bytes, Log, SourceError, StateSource, Transaction, U256};
+use banyan_primitives::{
+    Account, Address, Bytes, Log, SourceError, StateSource, Transaction, U256,
+};
 use op_revm::{
     L1BlockInfo, OpBuilder, OpEvm, OpSpecId, OpTransaction, OpTransactionError,
     constants::{BASE_FEE_RECIPIENT, L1_FEE_RECIPIENT, OPERATOR_FEE_RECIPIENT},
@@ -10,8 +12,7 @@ use op_revm::{
 };
 use revm::{
     Context, Journal, MainBuilder, MainnetEvm,
-    bytecode::opcode::JUMPDEST,
-    context::{BlockEnv, CfgEnv, ContextError, TxEnv},
+    context::{BlockEnv, CfgEnv, JournalEntry, JournalInner, TxEnv},
     context_interface::{
         JournalTr, Transaction as _,
         block::BlobExcessGasAndPrice,
@@ -20,7 +21,7 @@ use revm::{
     handler::{
         EthFrame, EvmTr, Handler, MainnetHandler, SystemCallTx, instructions::EthInstructions,
     },
-    interpreter::{Gas, Instruction, InstructionContext, interpreter::EthInterpreter},
+    interpreter::{Gas, interpreter::EthInterpreter},
     primitives::{eip4844::BLOB_BASE_FEE_UPDATE_FRACTION_CANCUN, hardfork::SpecId},
     state::EvmState,
 };
@@ -30,11 +31,12 @@ use crate::{
     ahead::Snapshot,
     collision::Eip7610,
     fees::FeeAmounts,
+    hooks,
     l1_cost::Envelope,
     op_precompiles::OpPrecompileSet,
     pay_later::{PayLater, effective_used, tip},
     simple::OpCosts,
-    state::{BlockState, DbError},
+    state::{BlockState, DbError, account_of},
     tx::{op_tx_env, tx_env},
     words,
 };
@@ -100,23 +102,116 @@ impl<'a, S: StateSource> Machine<'a, S> {
             None => {
                 let cfg = cfg_env(spec_id(rules.fork), rules, spec.chain_id);
                 let context: EthContext<S> = new_context(state, block, cfg);
-                Self::Eth(Box::new(Eip7610 { evm: context.build_mainnet(), alloc }))
+                let mut evm = context.build_mainnet();
+                hooks::note_destruction(&mut evm.instruction);
+                Self::Eth(Box::new(Eip7610 { evm, alloc }))
             }
             Some(fork) => {
                 let fork = op_spec_id(fork);
                 let cfg = cfg_env(fork, rules, spec.chain_id);
                 let context: OpContext<S> = new_context(state, block, cfg);
-                let evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
+                let mut evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
+                hooks::note_destruction(&mut evm.0.instruction);
                 Self::Op(Box::new(Eip7610 { evm, alloc }))
             }
         }
     }
 
+    /// The state after the transactions so far.
     pub(crate) fn state_mut(&mut self) -> &mut BlockState<S> {
+        if self.database().unsettled {
+            self.flush();
+        }
+        self.database()
+    }
+
+    /// The state without what the journal still holds.
+    fn database(&mut self) -> &mut BlockState<S> {
         match self {
             Self::Eth(evm) => &mut evm.ctx().journaled_state.database,
             Self::Op(evm) => &mut evm.ctx().journaled_state.database,
         }
+    }
+
+    fn journal(&mut self) -> &mut JournalInner<JournalEntry> {
+        match self {
+            Self::Eth(evm) => &mut evm.ctx().journaled_state.inner,
+            Self::Op(evm) => &mut evm.ctx().journaled_state.inner,
+        }
+    }
+
+    /// Moves what the journal holds into the state.
+    fn flush(&mut self) {
+        let mut changes = self.take_changes();
+        let state = self.database();
+        state.unsettled = false;
+        state.commit(&mut changes, true);
+        self.give_table(changes);
+    }
+
+    /// An account as it is now, wherever that is written.
+    pub(crate) fn account(&mut self, address: Address) -> Result<Option<Account>, SourceError> {
+        if self.database().unsettled
+            && let Some(account) = self.journal().state.get(&address)
+        {
+            // Whoever created or destroyed was flushed.
+            let exists = !account.is_loaded_as_not_existing() || account.is_touched();
+            let account = exists.then(|| account_of(&account.info));
+            return Ok(account.filter(|account| !account.is_empty()));
+        }
+        self.database().account(address).map_err(|error| error.0)
+    }
+
+    /// Makes room for so many accounts in the journal, if their changes will stay there.
+    pub(crate) fn reserve_journal(&mut self, accounts: usize) {
+        self.journal().state.reserve(accounts);
+    }
+
+    /// Executes a transaction and keeps its changes, for the time being in the journal if that can
+    /// be: emptying it costs more than many a transaction. On an error nothing has changed.
+    pub(crate) fn transact(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        envelope: Option<&Envelope>,
+        fees: Fees,
+    ) -> Result<Executed, TxError> {
+        let modern = self.journal().cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
+        // op-revm reads the L1 attributes, which a deposit sets, below the journal.
+        if tx.is_deposit() || !modern {
+            let (executed, mut changes) = self.attempt(tx, sender, envelope, fees)?;
+            self.database().commit(&mut changes, false);
+            self.give_table(changes);
+            return Ok(executed);
+        }
+        match self.run(tx, sender, envelope, fees) {
+            Ok(executed) => {
+                let state = self.database();
+                state.unsettled = true;
+                let restless = std::mem::take(&mut state.restless);
+                if restless || fees == Fees::Counted && self.journal_holds_recipient() {
+                    self.flush();
+                }
+                Ok(executed)
+            }
+            Err(error) => {
+                self.database().restless = false;
+                self.journal().discard_tx();
+                Err(error)
+            }
+        }
+    }
+
+    /// Credits a transaction's fees; `None` if it pays none, or has paid.
+    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), SourceError> {
+        // The recipients are not in the journal.
+        self.database().credit(fees).map_err(|error| error.0)
+    }
+
+    /// True if somebody looked at a recipient of fees: the next fees must not escape the journal.
+    fn journal_holds_recipient(&mut self) -> bool {
+        let recipients = self.database().fee_recipients();
+        recipients.iter().any(|recipient| self.journal().state.contains_key(recipient))
     }
 
     /// The accounts that every transaction pays, in the order of [`FeeAmounts`].
@@ -158,8 +253,10 @@ impl<'a, S: StateSource> Machine<'a, S> {
         envelope: Option<&Envelope>,
         fees: Fees,
     ) -> Result<(Executed, EvmState), TxError> {
+        let _flushed = self.state_mut();
         let result = self.run(tx, sender, envelope, fees);
         let changes = self.take_changes();
+        self.database().restless = false;
         Ok((result?, changes))
     }
 
@@ -230,6 +327,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
         contract: Address,
         input: Bytes,
     ) -> Result<Executed, SourceError> {
+        let _flushed = self.state_mut();
         let result = match self {
             Self::Eth(evm) => {
                 evm.ctx().tx = TxEnv::new_system_tx(contract, input);
@@ -249,7 +347,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
         let mut changes = self.take_changes();
         let executed = match result {
             Ok(executed) => {
-                self.state_mut().commit(&mut changes);
+                self.database().commit(&mut changes, false);
                 Ok(executed)
             }
             Err(error) => {
@@ -282,38 +380,12 @@ impl<'a, S: StateSource> Machine<'a, S> {
 }
 
 impl<S: StateSource> Machine<'_, Snapshot<'_, S>> {
-    /// Makes jump destinations look whether the result is still of use: every loop passes one.
+    /// Makes executions end early whose result is of no use any more.
     pub(crate) fn stop_when_overtaken(&mut self) {
         match self {
-            Self::Eth(evm) => {
-                let instruction = Instruction::new(eth_jumpdest::<S>, 1);
-                evm.evm.instruction.insert_instruction(JUMPDEST, instruction);
-            }
-            Self::Op(evm) => {
-                let instruction = Instruction::new(op_jumpdest::<S>, 1);
-                evm.evm.0.instruction.insert_instruction(JUMPDEST, instruction);
-            }
+            Self::Eth(evm) => hooks::stop_when_overtaken(&mut evm.evm.instruction),
+            Self::Op(evm) => hooks::stop_when_overtaken(&mut evm.evm.0.instruction),
         }
-    }
-}
-
-const OVERTAKEN: &str = "overtaken by the committer";
-
-fn eth_jumpdest<S: StateSource>(
-    step: InstructionContext<'_, EthContext<Snapshot<'_, S>>, EthInterpreter>,
-) {
-    if step.host.journaled_state.database.source().is_overtaken() {
-        step.host.error = Err(ContextError::Custom(OVERTAKEN.into()));
-        step.interpreter.halt_fatal();
-    }
-}
-
-fn op_jumpdest<S: StateSource>(
-    step: InstructionContext<'_, OpContext<Snapshot<'_, S>>, EthInterpreter>,
-) {
-    if step.host.journaled_state.database.source().is_overtaken() {
-        step.host.error = Err(ContextError::Custom(OVERTAKEN.into()));
-        step.interpreter.halt_fatal();
     }
 }
 

@@ -11,8 +11,9 @@ use crate::{
     program::Library,
 };
 
-/// Other threads are woken for a block with so much gas (limits) for the EVM: about 0.1 ms.
-const WORTH_WAKING: u64 = 500_000;
+/// Other threads are woken for a block with so much gas (limits) for the EVM: that is about half a
+/// millisecond of work, and waking and setting up costs a tenth of that.
+const WORTH_WAKING: u64 = 2_000_000;
 
 /// How to execute blocks. All ways give the same result; they differ in speed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,12 +16,13 @@ mod error;
 mod evm;
 mod executor;
 mod fees;
+mod hooks;
 mod l1_cost;
 mod memory;
 mod op_precompiles;
 mod pay_later;
 mod precompiles;
-#[allow(dead_code, reason = "the committer is to call it")]
+#[allow(dead_code, unused_imports, reason = "the committer is to call it")]
 mod program;
 mod shortcuts;
 mod simple;

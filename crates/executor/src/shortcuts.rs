@@ -27,6 +27,13 @@ pub(crate) struct Watched {
     code_hash: B256,
 }
 
+impl Watched {
+    /// Whether the library wants to compare.
+    pub(crate) fn claims(&self) -> bool {
+        self.watch.claims()
+    }
+}
+
 /// What all calls of a block have in common.
 pub(crate) struct Setting {
     spec: SpecId,
@@ -79,6 +86,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             return Ok(Shortcut::None(None));
         };
         if simple.input.is_empty()
+            && self.machine.account(simple.to)?.is_none_or(|account| !account.has_code())
             && let Some(executed) = self.transfer(&simple, sender, envelope)?
         {
             self.stats.transfers += 1;
@@ -117,22 +125,25 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     ) -> Result<Shortcut, SourceError> {
         let evm = Ok(Shortcut::None(None));
         let Some(library) = self.library else { return evm };
+        let target = self.machine.account(tx.to)?;
+        let Some(code_hash) = target.filter(|it| it.has_code()).map(|it| it.code_hash) else {
+            return evm;
+        };
+        let Some(plan) = library.plan(&self.setting.call(tx, sender, code_hash)) else {
+            return evm;
+        };
         let most = match envelope {
             Some(envelope) => self.machine.op_costs(envelope, tx.gas_limit, tx.gas_limit)?,
             None => None,
         };
         let state = self.machine.state_mut();
-        let target = state.account(tx.to).map_err(|error| error.0)?;
-        let Some(code_hash) = target.filter(|it| it.has_code()).map(|it| it.code_hash) else {
-            return evm;
-        };
         let payer = state.account(sender).map_err(|error| error.0)?;
         if !payer.is_some_and(|payer| tx.is_payable(&payer, most.as_ref())) {
             return evm;
         }
         let call = self.setting.call(tx, sender, code_hash);
         let prepared = ahead.and_then(|(ahead, index)| ahead.prepared(index));
-        match library.run(&call, prepared.as_deref(), state, &mut self.scratch)? {
+        match library.follow(plan, &call, prepared.as_deref(), state, &mut self.scratch)? {
             Answer::Evm(watch) => {
                 self.stats.program_misses += u64::from(watch.missed);
                 Ok(Shortcut::None(Some(Watched { watch, code_hash })))

@@ -56,13 +56,13 @@ const TARGETS: &[Target] = &[
     },
     Target {
         text: "AMM independent on two cores, speed-up over lean",
-        names: &["amm, independent"],
+        names: &["amm v2, independent", "amm v3, independent"],
         value: speed_up_over_lean,
         bar: Bar::AtLeast(1.7),
     },
     Target {
         text: "AMM one pool on two cores, wall of our sequential",
-        names: &["amm, one pool"],
+        names: &["amm v2, one pool", "amm v3, one pool"],
         value: |row| row.parallel(2).map(|figure| figure.wall_ms / row.sequential().wall_ms),
         bar: Bar::AtMost(1.02),
     },

@@ -13,7 +13,7 @@ mod worker;
 
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    atomic::{self, AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
 use banyan_chainspec::{ChainSpec, Rules};
@@ -215,7 +215,16 @@ impl<'a, S> RunAhead<'a, S> {
     /// Sends the workers home.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        // Whatever is still running is of no use.
+        for entry in self.entries().iter() {
+            entry.ticket.close();
+        }
         self.wake();
+    }
+
+    /// Changes whenever a worker that found nothing to do may find something.
+    fn progress(&self) -> (u32, u32) {
+        (self.position.load(Ordering::Acquire), self.events.load(Ordering::Acquire))
     }
 
     fn is_stopped(&self) -> bool {

@@ -4,7 +4,8 @@
 //! the committer takes it at its turn, whatever its state is, and closes it. Nobody waits for
 //! anybody: a worker that was overtaken finds its transaction taken and drops what it has.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+// From above, so that a test can put the model checker's in their place.
+use super::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// State of a transaction.
 const WAITING: u8 = 0;

@@ -50,7 +50,7 @@ impl<'a, S> Snapshot<'a, S> {
     /// True if the result is of no use any more.
     pub(crate) fn is_overtaken(&self) -> bool {
         let entry = self.entry.borrow();
-        entry.as_ref().is_some_and(|entry| !entry.ticket.is_running()) || self.ahead.is_stopped()
+        entry.as_ref().is_some_and(|entry| !entry.ticket.is_running())
     }
 
     fn check(&self) -> Result<(), SourceError> {

@@ -10,6 +10,7 @@ use std::sync::{
 };
 
 use banyan_primitives::{Account, Address, AddressMap, HashMap, U256};
+use smallvec::SmallVec;
 
 const SHARDS: usize = 64;
 
@@ -57,10 +58,13 @@ struct Version<T> {
     value: T,
 }
 
+/// Most keys are written once.
+type List<T> = SmallVec<[Version<T>; 1]>;
+
 #[derive(Debug, Default)]
 struct Shard {
-    accounts: AddressMap<Vec<Version<AccountVersion>>>,
-    slots: HashMap<(Address, U256), Vec<Version<U256>>>,
+    accounts: AddressMap<List<AccountVersion>>,
+    slots: HashMap<(Address, U256), List<U256>>,
 }
 
 #[derive(Debug)]
@@ -185,7 +189,7 @@ fn last_before<T: Copy>(list: &[Version<T>], reader: u32) -> (Option<u32>, Found
     (Some(last.writer), found)
 }
 
-fn write<T>(list: &mut Vec<Version<T>>, writer: u32, value: T, certainty: Certainty) {
+fn write<T>(list: &mut List<T>, writer: u32, value: T, certainty: Certainty) {
     if certainty == Certainty::Final {
         // Nobody reads behind a committed value any more.
         list.retain(|version| version.writer > writer);
@@ -198,7 +202,7 @@ fn write<T>(list: &mut Vec<Version<T>>, writer: u32, value: T, certainty: Certai
     }
 }
 
-fn revise<T>(list: &mut Vec<Version<T>>, writer: u32, change: impl Fn(&mut Certainty) -> bool) {
+fn revise<T>(list: &mut List<T>, writer: u32, change: impl Fn(&mut Certainty) -> bool) {
     list.retain_mut(|version| {
         let concerned = version.writer == writer && version.certainty != Certainty::Final;
         !concerned || change(&mut version.certainty)

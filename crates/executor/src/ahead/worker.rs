@@ -13,10 +13,10 @@ use crate::{
     state::{after, before},
 };
 
-/// Looks for work so often before it goes to sleep: some microseconds.
-const SPINS: u32 = 64;
+/// A worker without work looks out for so long before it goes to sleep: some microseconds.
+const SPINS: u32 = 128;
 /// First and longest sleep of a worker that found nothing to do.
-const NAP: Duration = Duration::from_micros(20);
+const NAP: Duration = Duration::from_micros(50);
 const LONGEST_NAP: Duration = Duration::from_millis(1);
 
 /// What a worker found out about a transaction.
@@ -53,19 +53,29 @@ impl<'a, S: StateSource> Scout<'a, S> {
     pub(crate) fn step(&mut self) -> bool {
         let Some(job) = self.ahead.next() else { return false };
         let old = job.entry.result().take();
-        if let Some(old) = &old
-            && matches!(self.still_holds(&job, old), Ok(true))
-        {
-            *job.entry.result() = Some(old.clone());
-            job.entry.ticket.finish(job.events);
-            return true;
+        if let Some(old) = old {
+            let doubtful = written(&old.changes);
+            if matches!(self.still_holds(&job, &old), Ok(true)) {
+                *job.entry.result() = Some(old);
+                if !job.entry.ticket.finish(job.events) {
+                    self.retract(&job, &doubtful);
+                }
+                return true;
+            }
+            for key in &doubtful {
+                self.ahead.versions.doubt(key, job.order());
+            }
+            self.attempt(&job, &doubtful);
+        } else {
+            self.attempt(&job, &[]);
         }
-        let doubtful = old.map_or_else(Vec::new, |old| written(&old.changes));
-        for key in &doubtful {
-            self.ahead.versions.doubt(key, job.order());
-        }
-        self.attempt(&job, &doubtful);
         true
+    }
+
+    fn retract(&self, job: &Job, keys: &[Key]) {
+        for key in keys {
+            self.ahead.versions.retract(key, job.order());
+        }
     }
 
     /// Executes the transaction of `job`; `doubtful` is what its last execution wrote.
@@ -95,9 +105,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
             _ => entry.ticket.finish(job.events),
         };
         if !in_time {
-            for key in &keys {
-                versions.retract(key, order);
-            }
+            self.retract(job, &keys);
         }
     }
 
@@ -132,19 +140,25 @@ pub(crate) fn run<S: StateSource>(ahead: &RunAhead<'_, S>) {
             return;
         }
         let mut scout = Scout::new(ahead);
-        let (mut spins, mut nap) = (0, NAP);
+        let mut nap = NAP;
         while !ahead.is_stopped() {
+            let seen = ahead.progress();
             if scout.step() {
-                (spins, nap) = (0, NAP);
-            } else if spins < SPINS {
-                spins += 1;
-                std::hint::spin_loop();
-            } else {
+                nap = NAP;
+            } else if !spin(|| ahead.progress() != seen) {
                 std::thread::park_timeout(nap);
                 nap = (2 * nap).min(LONGEST_NAP);
             }
         }
     }));
+}
+
+/// Looks out for something new for some microseconds; true if it came.
+fn spin(news: impl Fn() -> bool) -> bool {
+    (0..SPINS).any(|_| {
+        std::hint::spin_loop();
+        news()
+    })
 }
 
 /// The keys that an execution wrote.

@@ -20,7 +20,40 @@ pub(crate) struct Scratch {
     done: Vec<bool>,
     bytes: Vec<u8>,
     calls: Vec<Level>,
+    slots: SlotMemo,
 }
+
+/// Remembers hashes of two words: holders come back. A place in it is taken by whoever came last.
+#[derive(Debug, Default)]
+struct SlotMemo(Vec<[U256; 3]>);
+
+impl SlotMemo {
+    /// A power of two; some 200 KB.
+    const LEN: usize = 1 << 11;
+
+    fn hash(&mut self, words: [U256; 2]) -> U256 {
+        if self.0.is_empty() {
+            let zeros = keccak256([0; 64]).into();
+            self.0.resize(Self::LEN, [U256::ZERO, U256::ZERO, zeros]);
+        }
+        let mix = |sum: u64, limb: &u64| (sum.rotate_left(23) ^ limb).wrapping_mul(MIXER);
+        let sum = words.iter().flat_map(U256::as_limbs).fold(0, mix);
+        let place = &mut self.0[(sum >> (u64::BITS - Self::LEN.trailing_zeros())) as usize];
+        let [first, second, hash] = *place;
+        if [first, second] == words {
+            return hash;
+        }
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&words[0].to_be_bytes::<32>());
+        bytes[32..].copy_from_slice(&words[1].to_be_bytes::<32>());
+        let hash = keccak256(bytes).into();
+        *place = [words[0], words[1], hash];
+        hash
+    }
+}
+
+/// Spreads bits when it multiplies.
+const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Gas from a point of a call to its end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,6 +123,10 @@ impl Scratch {
             Node::Const(value) => *value,
             Node::Input(input) => input_value(*input, call),
             Node::Op(op, [a, b, c]) => apply(*op, self.get(*a), self.get(*b), self.get(*c)),
+            Node::Keccak(words, 64) => {
+                let words = [self.get(words[0]), self.get(words[1])];
+                self.slots.hash(words)
+            }
             Node::Keccak(words, len) => {
                 self.bytes.clear();
                 for word in words.iter() {

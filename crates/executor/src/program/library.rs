@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use banyan_primitives::{Address, B256, HashMap, HashSet, KECCAK_EMPTY, SourceError, U256};
+use banyan_primitives::{Address, B256, Bytes, HashMap, HashSet, KECCAK_EMPTY, SourceError, U256};
 use revm::{Database, context_interface::cfg::GasParams, primitives::hardfork::SpecId};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     expr::{Graph, Id, Input, Node, operands},
     lift::lift,
     path::Path,
-    record::{is_known_fork, record},
+    record::{MAX_GAS, is_known_fork, record},
 };
 use crate::{ProgramMode, state::DbError};
 
@@ -28,8 +28,18 @@ const MAX_PATHS: usize = 8;
 const MAX_PROGRAMS: usize = 1024;
 /// Most keys that are watched.
 const MAX_STUDIES: usize = 8192;
-/// Calls that are recorded in one block, at most.
-const RECORDINGS_PER_BLOCK: u32 = 8;
+/// So many calls in a row may miss all paths before a program is tried more rarely.
+const PATIENCE: u32 = 32;
+/// Most expressions and steps that all programs hold together: bounds memory to some 40 MB.
+const MAX_WEIGHT: usize = 100_000;
+/// Recording and lifting a call takes the time of some twenty executions. So for each so much gas
+/// that the EVM executes, one gas may be recorded: at most about a twenty-fifth of the time.
+const GAS_PER_RECORDED_GAS: u64 = 512;
+/// The most gas that may be saved up for recordings, and what there is at the start.
+const MAX_CREDIT: u64 = 2_000_000;
+/// What a recording takes whatever the call is, in gas; and what must be there for one to begin.
+const RECORDING_BASE: u64 = 30_000;
+const LEAST_CREDIT: u64 = RECORDING_BASE + MAX_GAS / 4;
 /// With so many keys quarantined, nothing is believed any more.
 const MAX_QUARANTINED: usize = 64;
 
@@ -69,6 +79,8 @@ struct Program {
     params: GasParams,
     /// When it was last used, in runs of the library.
     used: AtomicU64,
+    /// Calls in a row that no path fitted.
+    idle: AtomicU32,
 }
 
 /// A path and how it has fared.
@@ -89,8 +101,22 @@ impl Program {
         });
         let constants = constants.collect();
         let ahead = ahead(&graph);
-        let (params, used) = (GasParams::new_spec(spec), AtomicU64::default());
-        Self { graph, paths, constants, ahead, params, used }
+        let params = GasParams::new_spec(spec);
+        let (used, idle) = (AtomicU64::default(), AtomicU32::default());
+        Self { graph, paths, constants, ahead, params, used, idle }
+    }
+
+    /// What it takes of the library's room.
+    fn weight(&self) -> usize {
+        let steps: usize = self.paths.iter().map(|learnt| learnt.path.steps.len()).sum();
+        self.graph.nodes().len() + steps / 4
+    }
+
+    /// Whether to try it: one that never fits is only tried now and then. Counts as idle until
+    /// it has fitted.
+    fn is_worth_it(&self) -> bool {
+        let idle = self.idle.fetch_add(1, Relaxed);
+        idle < PATIENCE || idle.is_multiple_of(PATIENCE)
     }
 
     fn begin(&self, scratch: &mut Scratch) {
@@ -145,6 +171,28 @@ fn ahead(graph: &Graph) -> Vec<Id> {
 pub(crate) struct Prepared {
     program: Arc<Program>,
     values: Vec<(Id, U256)>,
+    caller: Address,
+    target: Address,
+    value: U256,
+    input: Bytes,
+}
+
+impl Prepared {
+    /// Whether it is for this call of this program.
+    fn is_for(&self, call: &CallEnv<'_>, program: &Arc<Program>) -> bool {
+        Arc::ptr_eq(&self.program, program)
+            && self.caller == call.caller
+            && self.target == call.target
+            && self.value == call.value
+            && self.input == *call.input
+    }
+}
+
+/// What the library has for a call.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    program: Option<Arc<Program>>,
+    record: bool,
 }
 
 /// What to do with a call.
@@ -191,12 +239,19 @@ pub(crate) struct Library {
 }
 
 /// What is not known yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct School {
     studies: HashMap<Key, Study>,
     quarantined: HashSet<Key>,
-    /// Recordings left in this block.
-    budget: u32,
+    /// Gas that may still be recorded.
+    credit: u64,
+}
+
+impl Default for School {
+    fn default() -> Self {
+        let (studies, quarantined) = (HashMap::default(), HashSet::default());
+        Self { studies, quarantined, credit: MAX_CREDIT }
+    }
 }
 
 /// A key whose calls were executed by the EVM for want of a path.
@@ -219,9 +274,10 @@ impl Library {
         }
     }
 
-    /// Renews the budget for recordings.
-    pub(crate) fn begin_block(&self) {
-        self.school().budget = RECORDINGS_PER_BLOCK;
+    /// Lets recordings cost what they want.
+    #[cfg(test)]
+    pub(super) fn grant(&self) {
+        self.school().credit = MAX_CREDIT;
     }
 
     /// True if the call will probably be answered by a program.
@@ -242,6 +298,17 @@ impl Library {
         self.off.load(Relaxed)
     }
 
+    /// Whether there is anything to do about a call: a program to run, or a recording to make.
+    pub(crate) fn plan(&self, call: &CallEnv<'_>) -> Option<Plan> {
+        if !self.is_for(call) {
+            return None;
+        }
+        let key = Key::of(call);
+        let program = self.program(&key);
+        let record = program.is_none() && self.may_record(&key);
+        (record || program.is_some()).then_some(Plan { program, record })
+    }
+
     /// Computes what can be computed of a call without state. For any thread.
     pub(crate) fn prepare(&self, call: &CallEnv<'_>, scratch: &mut Scratch) -> Option<Prepared> {
         if !self.is_for(call) {
@@ -252,10 +319,12 @@ impl Library {
         scratch.compute_pure(&program.graph, &program.ahead, call);
         let hash = |id: &&Id| matches!(program.graph.nodes()[usize::from(**id)], Node::Keccak(..));
         let values = program.ahead.iter().filter(hash).map(|id| (*id, scratch.get(*id))).collect();
-        Some(Prepared { program, values })
+        let (caller, target, value) = (call.caller, call.target, call.value);
+        Some(Prepared { program, values, caller, target, value, input: call.input.clone() })
     }
 
-    /// Runs the program of a call on the state before it.
+    /// [`Self::plan`] and [`Self::follow`].
+    #[cfg(test)]
     pub(crate) fn run<D: Database<Error = DbError>>(
         &self,
         call: &CallEnv<'_>,
@@ -263,15 +332,31 @@ impl Library {
         db: &mut D,
         scratch: &mut Scratch,
     ) -> Result<Answer, SourceError> {
-        let key = Key::of(call);
-        if !self.is_for(call) {
-            return Ok(Answer::Evm(Watch::default()));
+        match self.plan(call) {
+            Some(plan) => self.follow(plan, call, prepared, db, scratch),
+            None => Ok(Answer::Evm(Watch::default())),
         }
-        let program = self.program(&key);
+    }
+
+    /// Runs the program of a call on the state before it, or records the call. Whether the
+    /// transaction is valid (nonce, funds, gas) has been checked. Reads no slot that the EVM would
+    /// not read (if it does not run out of gas), and all that it would if a program answers.
+    pub(crate) fn follow<D: Database<Error = DbError>>(
+        &self,
+        plan: Plan,
+        call: &CallEnv<'_>,
+        prepared: Option<&Prepared>,
+        db: &mut D,
+        scratch: &mut Scratch,
+    ) -> Result<Answer, SourceError> {
+        let Plan { program, record } = plan;
         if let Some(program) = &program {
+            if !program.is_worth_it() {
+                return Ok(Answer::Evm(Watch { claim: None, missed: true }));
+            }
             program.used.store(self.runs.fetch_add(1, Relaxed), Relaxed);
             program.begin(scratch);
-            if let Some(prepared) = prepared.filter(|it| Arc::ptr_eq(&it.program, program)) {
+            if let Some(prepared) = prepared.filter(|prepared| prepared.is_for(call, program)) {
                 prepared.values.iter().for_each(|(id, value)| scratch.set(*id, *value));
             }
             if let Some(learnt) = program.find(call, db, scratch)? {
@@ -279,8 +364,11 @@ impl Library {
             }
         }
         let mut watch = Watch { claim: None, missed: program.is_some() };
-        if self.may_record(&key) {
-            watch.claim = study(program, call, db, scratch)?;
+        if record || watch.missed && self.may_record(&Key::of(call)) {
+            let (claim, gas) = study(program, call, db, scratch)?;
+            watch.claim = claim;
+            let mut school = self.school();
+            school.credit = school.credit.saturating_sub(RECORDING_BASE + gas);
         }
         Ok(Answer::Evm(watch))
     }
@@ -292,16 +380,24 @@ impl Library {
         call: &CallEnv<'_>,
         scratch: &mut Scratch,
     ) -> Answer {
+        program.idle.store(0, Relaxed);
         let hits = learnt.hits.fetch_add(1, Relaxed);
         let effect = scratch.effect(&learnt.path, &program.params, call.gas);
         // Where gas is short the EVM decides.
         let Some(effect) = effect else { return Answer::Evm(Watch::default()) };
         let counts = learnt.confirmed.load(Relaxed) >= SHADOWS;
-        if self.mode == ProgramMode::On && counts && !hits.is_multiple_of(SAMPLE) {
+        if self.mode == ProgramMode::On && counts && hits % SAMPLE != SAMPLE - 1 {
             return Answer::Effect(effect);
         }
         let claim = Claim { effect, learnt: learnt.clone(), new: None };
         Answer::Evm(Watch { claim: Some(claim), missed: false })
+    }
+
+    /// The EVM executed so much gas: that allows for recordings.
+    pub(crate) fn earn(&self, gas: u64) {
+        let mut school = self.school();
+        let credit = school.credit.saturating_add(gas / GAS_PER_RECORDED_GAS);
+        school.credit = credit.min(MAX_CREDIT);
     }
 
     /// Compares what was claimed with what the EVM did.
@@ -357,15 +453,14 @@ impl Library {
         if school.studies.len() >= MAX_STUDIES && !school.studies.contains_key(key) {
             school.studies.clear();
         }
-        let budget = school.budget;
+        let credit = school.credit;
         let study = school.studies.entry(*key).or_insert(Study { next: 2, ..Study::default() });
         study.misses = study.misses.saturating_add(1);
-        if study.misses < study.next || budget == 0 {
+        if study.misses < study.next || credit < LEAST_CREDIT {
             return false;
         }
         study.attempts = (study.attempts + 1).min(20);
         study.next = study.misses.saturating_add(1 << study.attempts);
-        school.budget -= 1;
         true
     }
 
@@ -388,15 +483,22 @@ impl Library {
         if paths.len() > MAX_PATHS {
             paths.remove(MAX_PATHS - 1);
         }
-        if programs.len() >= MAX_PROGRAMS && !programs.contains_key(&key) {
-            let oldest = programs.iter().min_by_key(|(_, program)| program.used.load(Relaxed));
-            if let Some(oldest) = oldest.map(|(key, _)| *key) {
-                programs.remove(&oldest);
-            }
-        }
         let program = Program::new(graph, paths, key.spec);
         program.used.store(self.runs.load(Relaxed), Relaxed);
+        programs.remove(&key);
+        make_room(&mut programs, program.weight());
         programs.insert(key, Arc::new(program));
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.programs.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How often a key was recorded.
+    #[cfg(test)]
+    pub(super) fn attempts(&self, call: &CallEnv<'_>) -> u32 {
+        self.school().studies.get(&Key::of(call)).map_or(0, |study| study.attempts)
     }
 
     /// Of each path: instructions, guards, loads, hashes.
@@ -429,26 +531,36 @@ impl Library {
     }
 }
 
-/// Records a call and lifts it; gives what the new path says about this very call.
+/// Drops those not used for longest until another of this weight fits.
+fn make_room(programs: &mut HashMap<Key, Arc<Program>>, weight: usize) {
+    let mut total = weight + programs.values().map(|program| program.weight()).sum::<usize>();
+    while programs.len() >= MAX_PROGRAMS || total > MAX_WEIGHT {
+        let oldest = programs.iter().min_by_key(|(_, program)| program.used.load(Relaxed));
+        let Some(oldest) = oldest.map(|(key, _)| *key) else { return };
+        total -= programs.remove(&oldest).map_or(0, |program| program.weight());
+    }
+}
+
+/// Records a call and lifts it; gives what the new path says about this very call, and the gas
+/// that was recorded.
 fn study<D: Database<Error = DbError>>(
     base: Option<Arc<Program>>,
     call: &CallEnv<'_>,
     db: &mut D,
     scratch: &mut Scratch,
-) -> Result<Option<Claim>, SourceError> {
-    let Some(events) = record(call, db)? else { return Ok(None) };
+) -> Result<(Option<Claim>, u64), SourceError> {
+    let (events, gas) = record(call, db)?;
     let mut graph = base.as_ref().map(|base| base.graph.clone()).unwrap_or_default();
-    let Ok(path) = lift(&mut graph, call, &events) else { return Ok(None) };
+    let path = events.and_then(|events| lift(&mut graph, call, &events).ok());
+    let Some(path) = path else { return Ok((None, gas)) };
     let (confirmed, hits) = (AtomicU32::new(0), AtomicU32::new(1));
     let learnt = Arc::new(Learnt { path, confirmed, hits });
     let program = Program::new(graph, vec![learnt.clone()], call.spec);
     program.begin(scratch);
-    if program.find(call, db, scratch)?.is_none() {
-        return Ok(None);
-    }
-    let effect = scratch.effect(&learnt.path, &program.params, call.gas);
-    let Some(effect) = effect else { return Ok(None) };
-    Ok(Some(Claim { effect, learnt, new: Some((program.graph, base)) }))
+    let fits = program.find(call, db, scratch)?.is_some();
+    let effect = scratch.effect(&learnt.path, &program.params, call.gas).filter(|_| fits);
+    let new = |effect| Claim { effect, learnt, new: Some((program.graph, base)) };
+    Ok((effect.map(new), gas))
 }
 
 /// In what a claim differs from the outcome.

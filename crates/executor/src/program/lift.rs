@@ -226,7 +226,9 @@ impl<'a> Lifter<'a> {
             original: slot.original.id,
             value: slot.present.id,
         });
-        let outputs = Outputs { writes: writes.collect(), gas: self.gas, logs: self.logs };
+        let touched = self.storage.iter().map(|slot| slot.original.id).collect();
+        let writes = writes.collect();
+        let outputs = Outputs { gas: self.gas, writes, logs: self.logs, touched };
         Ok(Path::new(self.graph, &self.guards, outputs))
     }
 
@@ -320,10 +322,18 @@ impl<'a> Lifter<'a> {
         let mask_id = self.graph.constant(mask);
         let id = self.graph.op(Op::And, [word.id, mask_id, ZERO]);
         let word = Word { id, value: word.value & mask };
+        let beneficiary = self.graph.input(Input::Coinbase);
+        if id == beneficiary {
+            // It may be any account on another day, a precompile among them.
+            return Err(Unfit("beneficiary"));
+        }
         if let Some(known) = self.accounts.iter().find(|known| known.id == id) {
             return Ok(*known);
         }
         if let Some(known) = self.accounts.iter().find(|known| known.value == word.value).copied() {
+            if known.id == beneficiary {
+                return Err(Unfit("beneficiary"));
+            }
             self.guard(Guard::Equal(id, known.id));
             return Ok(known);
         }

@@ -13,7 +13,8 @@
 //! The committer, for a call without access list, blobs and authorisations whose target has code:
 //!
 //! ```ignore
-//! match library.run(&call, prepared.as_ref(), machine.state_mut(), &mut scratch)? {
+//! let Some(plan) = library.plan(&call) else { /* execute */ };
+//! match library.follow(plan, &call, prepared.as_ref(), machine.state_mut(), &mut scratch)? {
 //!     Answer::Effect(effect) => { /* nonce, fees, value; then writes, logs, effect.gas_used(&call) */ }
 //!     Answer::Evm(watch) => {
 //!         /* execute, keep the journal's state */
@@ -22,8 +23,7 @@
 //! }
 //! ```
 //!
-//! Any other thread may call [`Library::prepare`] before. [`Library::begin_block`] renews the
-//! budget for recordings.
+//! Any other thread may call [`Library::prepare`] before.
 //!
 //! What is not understood is not lifted: anything that fails, creates, destroys, moves value inside,
 //! looks at balances, gas or block hashes, or calls precompiles or accounts without code. That two

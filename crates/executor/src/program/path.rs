@@ -68,6 +68,9 @@ pub(crate) struct Outputs {
     pub(crate) gas: Vec<GasStep>,
     pub(crate) writes: Vec<Write>,
     pub(crate) logs: Vec<LogTemplate>,
+    /// What slots held before that the call touched, needed or not: whoever keeps note of reads
+    /// sees those that the EVM makes.
+    pub(crate) touched: Vec<Id>,
 }
 
 impl Outputs {
@@ -84,6 +87,7 @@ impl Outputs {
             visit(log.account);
             log.topics.iter().chain(&log.words).for_each(|id| visit(*id));
         }
+        self.touched.iter().for_each(|id| visit(*id));
     }
 }
 

@@ -62,11 +62,11 @@ pub(super) struct OpStep {
     pub(super) result: U256,
 }
 
-/// Records `call`. `None` if it fails or does what no program can do.
+/// Records `call`: nothing if it fails or does what no program can do. Tells the gas that it took.
 pub(super) fn record<D: Database<Error = DbError>>(
     call: &CallEnv<'_>,
     db: &mut D,
-) -> Result<Option<Vec<Event>>, SourceError> {
+) -> Result<(Option<Vec<Event>>, u64), SourceError> {
     let mut cfg = CfgEnv::new_with_spec(call.spec).with_chain_id(call.chain_id);
     cfg.tx_gas_limit_cap = Some(u64::MAX);
     let mut context =
@@ -86,7 +86,8 @@ pub(super) fn record<D: Database<Error = DbError>>(
     let mut evm = context.build_mainnet_with_inspector(Recorder::default());
     let result = Rehearsal::<D>(PhantomData).inspect_run(&mut evm).map_err(fault)?;
     let Recorder { events, unfit, .. } = evm.inspector;
-    Ok((result.is_success() && !unfit).then_some(events))
+    let gas = result.tx_gas_used();
+    Ok(((result.is_success() && !unfit).then_some(events), gas))
 }
 
 type RecordContext<'a, D> = Context<BlockEnv, TxEnv, CfgEnv, &'a mut D, Journal<&'a mut D>, ()>;

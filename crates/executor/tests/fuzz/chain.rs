@@ -264,7 +264,7 @@ pub(crate) fn oracle(
     execute_block_with_roots(spec, block, parent, &mut |diff| Ok(digest(diff)))
 }
 
-/// Stands for the state root of receipts before Byzantium: any difference in the diff shows.
+/// Stands for the state root of receipts before Byzantium: any difference in the state shows.
 pub(crate) fn digest(diff: &StateDiff) -> B256 {
     let mut accounts: Vec<_> = diff.accounts.iter().collect();
     accounts.sort_by_key(|(address, _)| **address);
@@ -272,7 +272,7 @@ pub(crate) fn digest(diff: &StateDiff) -> B256 {
     for (address, change) in accounts {
         let mut slots: Vec<_> = change.storage.iter().collect();
         slots.sort();
-        bytes.extend(format!("{address}{:?}{}{slots:?}", change.after, change.wiped).bytes());
+        bytes.extend(format!("{address}{:?}{slots:?}", change.after).bytes());
     }
     keccak256(bytes)
 }

@@ -79,7 +79,14 @@ impl Pools {
         let small: u64 = rng.random_range(0..3);
         let address = self.address(rng);
         let store = format!("{slot} sstore ");
-        let _ = match rng.random_range(0..40) {
+        let _ = match rng.random_range(0..50) {
+            40..=43 => self.arithmetic(rng, &store, text),
+            44..=46 => self.bytes(rng, &store, text),
+            47 => write!(text, "coinbase extcodesize {store}"),
+            48 => {
+                write!(text, "32 calldataload 0 calldataload sstore 0 calldataload sload {store}")
+            }
+            49 => write!(text, "0 0 0 0 0 {slot} 32 mul calldataload gas call {store}"),
             0..=2 => write!(text, "{slot} sload 1 add {store}"),
             3 => write!(text, "{other} sload {store}"),
             4 => write!(text, "{small} {store}"),
@@ -131,6 +138,70 @@ impl Pools {
             32 => self.precompile(rng, &store, text),
             _ => self.call(rng, &store, text),
         };
+    }
+
+    /// Operators on calldata, slots and odd numbers.
+    fn arithmetic(&self, rng: &mut impl Rng, store: &str, text: &mut String) -> std::fmt::Result {
+        let mut two = vec![
+            "add",
+            "mul",
+            "sub",
+            "div",
+            "sdiv",
+            "mod",
+            "smod",
+            "lt",
+            "gt",
+            "slt",
+            "sgt",
+            "eq",
+            "and",
+            "or",
+            "xor",
+            "byte",
+            "signextend",
+            "exp",
+        ];
+        if self.fork >= Fork::Constantinople {
+            two.extend(["shl", "shr", "sar"]);
+        }
+        for _ in 0..2 {
+            match rng.random_range(0..6) {
+                0 => write!(text, "{} ", rng.random_range(0..300))?,
+                1 => write!(text, "{} ", U256::MAX >> rng.random_range(0..256))?,
+                2 => write!(text, "{} sload ", rng.random_range(0..4))?,
+                3 => write!(text, "caller ")?,
+                _ => write!(text, "{} calldataload ", rng.random_range(0..3) * 32)?,
+            }
+        }
+        write!(text, "{} ", two.choose(rng).unwrap())?;
+        match rng.random_range(0..5) {
+            0 => write!(text, "iszero ")?,
+            1 => write!(text, "not ")?,
+            2 => write!(text, "7 swap1 3 addmod ")?,
+            3 => write!(text, "0 calldataload 9 mulmod ")?,
+            _ => {}
+        }
+        text.write_str(store)
+    }
+
+    /// Words taken apart and put together: copies, single bytes, unaligned reads, hashes, logs.
+    fn bytes(&self, rng: &mut impl Rng, store: &str, text: &mut String) -> std::fmt::Result {
+        let (at, from, length) =
+            (rng.random_range(0..70), rng.random_range(0..70), rng.random_range(0..70));
+        match rng.random_range(0..4) {
+            0 => write!(text, "{length} {from} {at} calldatacopy ")?,
+            1 => write!(text, "{} calldataload {at} mstore ", rng.random_range(0..70))?,
+            2 => write!(text, "0 calldataload {at} mstore8 ")?,
+            _ => write!(text, "{length} 0 {at} codecopy ")?,
+        }
+        let at = rng.random_range(0..70);
+        match rng.random_range(0..4) {
+            0 => write!(text, "{at} mload {store}"),
+            1 => write!(text, "{length} {at} keccak256 {store}"),
+            2 => write!(text, "{at} mload {length} {at} log1 "),
+            _ => write!(text, "0 calldataload 0xff00ff and {at} mload 0xffff0000 and or {store}"),
+        }
     }
 
     fn gas(&self, rng: &mut impl Rng) -> String {
@@ -218,6 +289,16 @@ fn small_init(rng: &mut impl Rng) -> Vec<u8> {
     asm(&format!("{word} 0 mstore {length} {} return", 32 - length))
 }
 
+const COUNTS_WITH_COINBASE: &str =
+    "0 sload 1 add 0 sstore caller origin xor @end jumpi 0 0 0 0 0 coinbase gas call 1 sstore end:";
+
+const PAYS_IN_TWO_TOKENS: &str = "0xa9059cbb00000000000000000000000000000000000000000000000000000000 0 mstore \
+     64 calldataload 4 mstore 96 calldataload 36 mstore \
+     0 0 68 0 0 0 calldataload gas call 0 sstore \
+     0x23b872dd00000000000000000000000000000000000000000000000000000000 0 mstore \
+     caller 4 mstore 64 calldataload 36 mstore 96 calldataload 68 mstore \
+     0 0 100 0 0 32 calldataload gas call 1 sstore";
+
 /// Contracts with a purpose.
 pub(crate) fn fixed() -> Vec<Vec<u8>> {
     [
@@ -250,6 +331,18 @@ pub(crate) fn fixed() -> Vec<Vec<u8>> {
         "calldatasize 0 0 calldatacopy calldatasize 0 callvalue create 1 sstore",
         // Deploys in two steps, so that the address says nothing of the code: asks its caller.
         "32 0 0 0 0 caller gas call pop 4 28 return",
+        // The same once more, at another address.
+        "0 sload 1 add dup1 0 sstore 0 mstore 32 0 return",
+        // Counts, and lets the beneficiary count, which may be of this kind, or this one. Twice.
+        COUNTS_WITH_COINBASE,
+        COUNTS_WITH_COINBASE,
+        // Lets two count, perhaps one twice.
+        "0 0 0 0 0 0 calldataload gas call 0 0 0 0 0 32 calldataload gas call add 0 sstore",
+        // Writes and reads slots that may be one.
+        "1 0 calldataload sstore 2 32 calldataload sstore 0 calldataload sload 5 sstore \
+         64 calldataload 0 sstore",
+        // Pays the third in two tokens, which may be one: of its own, and the caller's.
+        PAYS_IN_TWO_TOKENS,
         // A hook: reverts if its slot says so, else counts.
         "1 sload @no jumpi 0 sload 1 add 0 sstore stop no: 0 0 revert",
     ]

@@ -13,6 +13,7 @@ mod check;
 mod code;
 #[path = "../common/mod.rs"]
 mod common;
+mod draft;
 mod tokens;
 mod txs;
 mod world;

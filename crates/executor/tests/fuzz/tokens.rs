@@ -28,7 +28,7 @@ pub(crate) const FEE_TAKER: Address = address!("0xfe0000000000000000000000000000
 
 /// What sets a token apart from a plain one: code before the balances move, and after. At 0x80 of
 /// the memory lie sender, receiver and amount, a word each.
-const FEATURES: [(&str, &str); 21] = [
+const FEATURES: [(&str, &str); 24] = [
     // Paused.
     ("5 sload @fail jumpi", ""),
     // Blacklist.
@@ -75,6 +75,11 @@ const FEATURES: [(&str, &str); 21] = [
     ("", "callvalue 15 sload add 15 sstore"),
     // No data beyond the arguments.
     ("100 calldatasize gt @fail jumpi", ""),
+    // Looks at the code of beneficiary and sender.
+    ("coinbase extcodesize 17 sstore", ""),
+    ("128 mload extcodesize @fail jumpi", ""),
+    // Rounds, by odd operators.
+    ("192 mload 7 swap1 sdiv 7 mul 192 mload 3 signextend lt @fail jumpi", ""),
     // Asks for the price of gas.
     ("gasprice 1 and @fail jumpi", ""),
 ];

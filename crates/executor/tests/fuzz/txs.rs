@@ -2,16 +2,11 @@
 
 use std::collections::HashMap;
 
-use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
-use alloy_eips::{
-    eip2930::{AccessList, AccessListItem},
-    eip7702::SignedAuthorization,
-};
+use alloy_eips::eip2930::{AccessList, AccessListItem};
 use banyan_chainspec::{Fork, OpFork, Rules};
 use banyan_executor::L1Fees;
 use banyan_primitives::{
-    Address, B256, Bytes, Encodable2718, Header, Signature, StateSource, Transaction, TxDeposit,
-    TxKind, U256,
+    Address, B256, Bytes, Encodable2718, Header, StateSource, TxDeposit, TxKind, U256,
 };
 use rand::{Rng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +15,7 @@ use crate::{
     authority,
     chain::{Live, Sent, attributes_length, selector},
     common::block::{BASE_FEE_VAULT, L1_BLOCK},
+    draft::Draft,
     tokens,
     world::{BENEFICIARY, DEPOSIT_CONTRACT, DEPOSITOR, World},
 };
@@ -34,6 +30,8 @@ pub(crate) struct Plan {
     /// Few senders, or one; all that is sent to one.
     hot_sender: bool,
     hot_token: Option<usize>,
+    /// One contract gets most calls, with so many words.
+    hot_contract: Option<(usize, usize)>,
     /// Deposits stand between other transactions too.
     late_deposits: bool,
 }
@@ -50,24 +48,6 @@ enum Kind {
     Blob,
     Deposit,
     System,
-}
-
-/// A transaction before it has a type.
-#[derive(Clone, Debug, Default)]
-struct Draft {
-    kind: u8,
-    chain_id: Option<u64>,
-    nonce: u64,
-    gas_limit: u64,
-    max_fee: u128,
-    tip: u128,
-    to: TxKind,
-    value: U256,
-    data: Bytes,
-    access: AccessList,
-    blobs: Vec<B256>,
-    blob_fee: u128,
-    authorizations: Vec<SignedAuthorization>,
 }
 
 type Gas = HashMap<(Address, [u8; 4]), u64>;
@@ -93,19 +73,24 @@ impl Plan {
         if rng.random_ratio(1, 3) {
             kinds.extend(all);
         }
-        // Programs are learnt from many calls of one token.
-        if rng.random_ratio(1, 3) {
-            kinds.extend([Token; 8]);
-        }
-        if rng.random_ratio(1, 16) {
-            kinds = vec![Transfer];
+        // Programs are learnt from many calls of one token or contract.
+        match rng.random_range(0..16) {
+            0..=4 => kinds.extend([Token; 8]),
+            5 | 6 => kinds = vec![Token],
+            7 => kinds = vec![Token, Token, Token, TokenAdmin, Contract],
+            8 | 9 => kinds = vec![Contract],
+            10 => kinds = vec![Transfer],
+            _ => {}
         }
         Self {
             kinds,
-            spoilt: *[0, 0, 5, 30].choose(rng).unwrap(),
+            spoilt: *[0, 0, 0, 5, 5, 30].choose(rng).unwrap(),
             tight: *[0, 5, 20, 60].choose(rng).unwrap(),
             hot_sender: rng.random_ratio(1, 4),
-            hot_token: rng.random_ratio(1, 2).then(|| rng.random_range(0..6)),
+            hot_token: rng.random_ratio(2, 3).then(|| rng.random_range(0..6)),
+            hot_contract: rng
+                .random_ratio(1, 2)
+                .then(|| (rng.random_range(0..100), rng.random_range(0..5))),
             late_deposits: rng.random_ratio(1, 6),
         }
     }
@@ -144,7 +129,7 @@ impl Plan {
         if !scene.knows(kind) && !rng.random_ratio(1, 20) {
             kind = *[Kind::Transfer, Kind::Contract, Kind::Token].choose(rng).unwrap();
         }
-        let mut draft = scene.draft(rng, kind, sender, self.hot_token);
+        let mut draft = scene.draft(rng, kind, sender, self);
         let tight = rng.random_ratio(self.tight, 100);
         scene.set_gas(rng, &mut draft, tight);
         let often = if kind == Kind::Transfer { 20 } else { 80 };
@@ -157,9 +142,9 @@ impl Plan {
         }
         if rng.random_ratio(self.spoilt, 100) {
             let sender = scene.spoil(rng, &mut draft, sender);
-            return (draft.seal(), sender);
+            return (draft.seal(sender), sender);
         }
-        (draft.seal(), sender)
+        (draft.seal(sender), sender)
     }
 
     /// Mostly one that can pay.
@@ -197,26 +182,21 @@ impl Scene<'_> {
     }
 
     fn word(&self, rng: &mut impl Rng) -> U256 {
-        match rng.random_range(0..5) {
-            0 => U256::from(rng.random_range(0..5)),
-            1 => U256::MAX,
+        match rng.random_range(0..8) {
+            0 | 1 => U256::from(rng.random_range(0..5)),
+            2 => U256::MAX >> rng.random_range(0..256),
+            3 => U256::ONE << rng.random_range(0..256),
             _ => U256::from_be_slice(self.address(rng).as_slice()),
         }
     }
 
-    fn draft(
-        &self,
-        rng: &mut ChaCha8Rng,
-        kind: Kind,
-        sender: Address,
-        hot_token: Option<usize>,
-    ) -> Draft {
+    fn draft(&self, rng: &mut ChaCha8Rng, kind: Kind, sender: Address, plan: &Plan) -> Draft {
         let cast = &self.world.cast;
         let mut draft = self.envelope(rng, sender);
         match kind {
             Kind::Transfer | Kind::Deposit => self.transfer(rng, &mut draft, sender),
-            Kind::Contract => self.contract(rng, &mut draft),
-            Kind::Token => self.token(rng, &mut draft, sender, hot_token),
+            Kind::Contract => self.contract(rng, &mut draft, plan.hot_contract),
+            Kind::Token => self.token(rng, &mut draft, sender, plan.hot_token),
             Kind::TokenAdmin => {
                 let token = *cast.tokens.choose(rng).unwrap();
                 draft.to = token.into();
@@ -317,8 +297,14 @@ impl Scene<'_> {
         }
     }
 
-    fn contract(&self, rng: &mut impl Rng, draft: &mut Draft) {
+    fn contract(&self, rng: &mut impl Rng, draft: &mut Draft, hot: Option<(usize, usize)>) {
         let cast = &self.world.cast;
+        if let Some((index, words)) = hot.filter(|_| !rng.random_ratio(1, 6)) {
+            draft.to = cast.contracts[index % cast.contracts.len()].into();
+            let data = (0..words).flat_map(|_| self.word(rng).to_be_bytes::<32>());
+            draft.data = data.collect::<Vec<_>>().into();
+            return;
+        }
         let to = match rng.random_range(0..12) {
             0 => self.address(rng),
             // Those made at random stand at the end.
@@ -496,7 +482,7 @@ impl Scene<'_> {
         let fees = L1Fees::read(&self.world.spec, self.header.timestamp, self.live).unwrap();
         for _ in 0..2 {
             let l1 = fees.as_ref().map_or(U256::ZERO, |fees| {
-                fees.cost(&draft.clone().seal().encoded_2718(), draft.gas_limit)
+                fees.cost(&draft.clone().seal(sender).encoded_2718(), draft.gas_limit)
             });
             let blobs = U256::from(draft.blobs.len() << 17) * U256::from(draft.blob_fee);
             let gas = U256::from(draft.gas_limit) * U256::from(draft.max_fee);
@@ -591,81 +577,6 @@ impl Scene<'_> {
             input: input.into(),
         };
         (deposit.into(), from)
-    }
-}
-
-impl Draft {
-    /// Typed, and signed with nothing: execution is told the sender.
-    fn seal(self) -> Transaction {
-        let signature = Signature::test_signature();
-        let Self { chain_id, nonce, gas_limit, max_fee, tip, to, value, data: input, .. } = self;
-        let (access_list, id) = (self.access, chain_id.unwrap_or(1));
-        let called = to.to().copied().unwrap_or_default();
-        match self.kind {
-            0 => {
-                let tx =
-                    TxLegacy { chain_id, nonce, gas_price: max_fee, gas_limit, to, value, input };
-                Transaction::Legacy(tx.into_signed(signature))
-            }
-            1 => Transaction::Eip2930(
-                TxEip2930 {
-                    chain_id: id,
-                    nonce,
-                    gas_price: max_fee,
-                    gas_limit,
-                    to,
-                    value,
-                    access_list,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-            2 => Transaction::Eip1559(
-                TxEip1559 {
-                    chain_id: id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: max_fee,
-                    max_priority_fee_per_gas: tip,
-                    to,
-                    value,
-                    access_list,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-            3 => Transaction::Eip4844(
-                TxEip4844 {
-                    chain_id: id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: max_fee,
-                    max_priority_fee_per_gas: tip,
-                    to: called,
-                    value,
-                    access_list,
-                    blob_versioned_hashes: self.blobs,
-                    max_fee_per_blob_gas: self.blob_fee,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-            _ => Transaction::Eip7702(
-                TxEip7702 {
-                    chain_id: id,
-                    nonce,
-                    gas_limit,
-                    max_fee_per_gas: max_fee,
-                    max_priority_fee_per_gas: tip,
-                    to: called,
-                    value,
-                    access_list,
-                    authorization_list: self.authorizations,
-                    input,
-                }
-                .into_signed(signature),
-            ),
-        }
     }
 }
 

@@ -174,6 +174,8 @@ impl Cast {
             addresses.extend(vaults);
             addresses.push(L1_BLOCK);
         }
+        // Those that let the beneficiary count.
+        beneficiaries.extend(&contracts[17..19]);
         let deployers = [contracts[13], contracts[14]];
         let pools = Pools { fork, addresses, tokens: tokens.clone() };
         Self { senders, contracts, deployers, tokens, beneficiaries, pools }
@@ -244,7 +246,7 @@ fn add_tokens(rng: &mut impl Rng, cast: &Cast, fork: Fork, all: &mut Accounts) {
             5 => token.storage.extend([implementation(cast.tokens[rng.random_range(0..5)])]),
             _ => {}
         }
-        for holder in cast.senders.iter().chain(&cast.contracts[..4]) {
+        for holder in cast.senders.iter().chain(&cast.contracts) {
             let amount = match rng.random_range(0..6) {
                 0 => continue,
                 1 => U256::from(rng.random_range(0..20)),

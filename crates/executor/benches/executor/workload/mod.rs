@@ -2,10 +2,11 @@
 //! (Cancun: without the requests of later forks, whose contracts would have to be there), and real
 //! ones out of the fixtures.
 
-mod amm;
 mod blocks;
 mod tokens;
 mod transfers;
+mod uniswap_v2;
+mod uniswap_v3;
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -19,8 +20,8 @@ use banyan_primitives::{
 use revm::database::{CacheDB, EmptyDB};
 
 pub(crate) use self::{
-    amm::SWEEP,
     blocks::{Fixtures, MAINNET, OP},
+    uniswap_v2::SWEEP,
 };
 use crate::lean;
 
@@ -63,8 +64,9 @@ pub(crate) fn all(gas: Option<u64>, fixtures: Option<Fixtures>) -> Vec<Plan> {
     plans.extend(tokens::minimal(gas));
     if let Some(fixtures) = fixtures.map(Rc::new) {
         plans.extend(tokens::published(gas, &fixtures));
-        plans.extend(amm::plans(gas, &fixtures));
-        plans.extend(amm::sweep(gas, &fixtures));
+        plans.extend(uniswap_v2::plans(gas, &fixtures));
+        plans.extend(uniswap_v3::plans(gas, &fixtures));
+        plans.extend(uniswap_v2::sweep(gas, &fixtures));
         plans.extend(blocks::plans(&fixtures));
     }
     plans

@@ -106,7 +106,7 @@ fn fuzz(kind: Kind, seed: u64, calls: u64, proxied: bool) -> u64 {
     world.spec = random.pick(&[SpecId::CANCUN, SpecId::PRAGUE, SpecId::OSAKA]);
     let mut programs = 0;
     for _ in 0..calls {
-        world.library.begin_block();
+        world.library.grant();
         if random.below(5) == 0 {
             disturb(&mut random, &mut world);
         }

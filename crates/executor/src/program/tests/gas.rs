@@ -4,7 +4,9 @@ use banyan_primitives::{Address, U256};
 use revm::primitives::hardfork::SpecId;
 
 use super::{
-    A, B, C, TOKEN, Tx, World, n, token_world,
+    A, B, C, TOKEN, Tx, World,
+    fuzz::random_world,
+    n, token_world,
     tokens::{self, Kind, assemble},
 };
 use crate::program::{Outcome, library::difference};
@@ -57,6 +59,29 @@ fn no_program_runs_where_the_evm_runs_out_of_gas() {
         let mut world = token_world(kind);
         for tx in transactions() {
             every_limit(&mut world, &tx, 97);
+        }
+    }
+}
+
+#[test]
+fn a_proxy_needs_gas_for_both_levels() {
+    for kind in [Kind::Plain, Kind::Fee] {
+        let mut world = random_world(kind, true);
+        for tx in transactions() {
+            every_limit(&mut world, &tx, 97);
+        }
+    }
+}
+
+#[test]
+#[ignore = "slow: millions of runs; run with --ignored"]
+fn no_program_runs_where_the_evm_runs_out_of_gas_at_any_limit() {
+    for kind in tokens::KINDS {
+        for proxied in [false, true] {
+            let mut world = random_world(kind, proxied);
+            for tx in transactions() {
+                every_limit(&mut world, &tx, 1);
+            }
         }
     }
 }
@@ -128,8 +153,24 @@ fn code_that_looks_at_its_gas_is_not_learnt() {
         let mut world = World::new(assemble(code));
         let tx = Tx::new(A, Default::default());
         for _ in 0..40 {
-            world.library.begin_block();
+            world.library.grant();
             assert_eq!(world.check(&tx).0, super::By::Evm);
+        }
+    }
+}
+
+#[test]
+fn the_gas_of_every_pattern_of_values_is_the_evms() {
+    let code = "4 CALLDATALOAD 0 SSTORE 36 CALLDATALOAD 0 SSTORE 68 CALLDATALOAD 0 SSTORE STOP";
+    for spec in [SpecId::MERGE, SpecId::PRAGUE] {
+        let mut world = World::new(assemble(code));
+        world.spec = spec;
+        let tx = |values: [u64; 3]| Tx::new(A, tokens::input(1, &values.map(n)));
+        world.teach(&tx([1, 2, 3]));
+        for pattern in 0..81 {
+            let [original, values @ ..] = [27, 9, 3, 1].map(|power| pattern / power % 3);
+            world.set(U256::ZERO, n(original));
+            assert_eq!(world.check(&tx(values)).0, super::By::Program, "{original} {values:?}");
         }
     }
 }

@@ -69,10 +69,10 @@ fn real_calls_end_as_in_the_evm() {
             continue;
         }
         load(&mut world, &block);
-        world.library.begin_block();
+        world.library.grant();
         for tx in block["block"]["transactions"].as_array().unwrap() {
             let Some(tx) = call_of(&world, tx) else { continue };
-            world.library.begin_block();
+            world.library.grant();
             let caller = world.state.accounts.entry(tx.caller).or_default();
             if caller.has_code() {
                 continue;

@@ -3,23 +3,29 @@
 mod behaviour;
 mod fuzz;
 mod gas;
+mod library;
 mod mainnet;
 mod measure;
 mod mutation;
+mod soup;
 mod tokens;
 
-use banyan_primitives::{Address, Bytes, U256, address};
+use banyan_primitives::{Address, B256, Bytes, HashSet, U256, address};
 use revm::{
     Context, Database, ExecuteEvm, Journal, MainBuilder,
     context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::cfg::GasParams,
     primitives::{TxKind, hardfork::SpecId},
-    state::EvmState,
+    state::{AccountInfo, Bytecode, EvmState},
 };
 
 use self::tokens::Kind;
 use super::{Answer, CallEnv, Effect, Library, Outcome, Scratch, library::difference};
-use crate::{MemoryState, ProgramMode, evm::Executed, state::BlockState};
+use crate::{
+    MemoryState, ProgramMode,
+    evm::Executed,
+    state::{BlockState, DbError},
+};
 
 const TOKEN: Address = address!("0x00000000000000000000000000000000000e2c20");
 
@@ -91,6 +97,33 @@ struct Tx {
 impl Tx {
     fn new(caller: Address, input: Bytes) -> Self {
         Self { caller, target: TOKEN, value: U256::ZERO, input, gas_limit: 200_000 }
+    }
+}
+
+/// Notes which slots are read.
+struct Noting<D> {
+    db: D,
+    slots: HashSet<(Address, U256)>,
+}
+
+impl<D: Database<Error = DbError>> Database for Noting<D> {
+    type Error = DbError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DbError> {
+        self.db.basic(address)
+    }
+
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, DbError> {
+        self.db.code_by_hash(hash)
+    }
+
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
+        self.slots.insert((address, slot));
+        self.db.storage(address, slot)
+    }
+
+    fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
+        self.db.block_hash(number)
     }
 }
 
@@ -195,13 +228,21 @@ impl World {
             state: &state,
         };
         let env = self.env(tx);
-        let mut db = BlockState::new(&self.state);
-        let by = match self.library.run(&env, None, &mut db, &mut scratch).unwrap() {
+        let mut db = Noting { db: BlockState::new(&self.state), slots: HashSet::default() };
+        let answer = self.library.run(&env, None, &mut db, &mut scratch).unwrap();
+        let touched = |(address, account): (&Address, &revm::state::Account)| {
+            account.storage.keys().map(|slot| (*address, *slot)).collect::<Vec<_>>()
+        };
+        let touched: HashSet<_> = state.iter().flat_map(touched).collect();
+        let by = match answer {
             Answer::Effect(effect) => {
                 assert_eq!(difference(&effect, &env, &outcome), None, "{tx:?} {effect:?}");
+                assert_eq!(db.slots, touched, "{tx:?}");
                 By::Program
             }
             Answer::Evm(watch) => {
+                // Nothing was read that the EVM does not read.
+                assert!(!executed.success || db.slots.is_subset(&touched), "{tx:?}");
                 let by = if watch.claims() { By::Shadow } else { By::Evm };
                 assert_eq!(self.library.learn(watch, &env, &outcome), None, "{tx:?}");
                 by
@@ -222,7 +263,7 @@ impl World {
                 db.storage(*address, *slot).unwrap();
             }
         }
-        db.commit(&mut state);
+        db.commit(&mut state, false);
         let diff = db.diff().unwrap();
         self.state.apply(&diff);
         (by, success)
@@ -231,7 +272,7 @@ impl World {
     /// Repeats the transaction until a program does it; fails if none ever does.
     fn teach(&mut self, tx: &Tx) {
         for _ in 0..64 {
-            self.library.begin_block();
+            self.library.grant();
             let (by, _, _) = self.check(tx);
             if by == By::Program {
                 return;
@@ -244,7 +285,7 @@ impl World {
     fn why(&mut self, tx: &Tx) -> String {
         let mut db = BlockState::new(&self.state);
         let env = self.env(tx);
-        let Some(events) = super::record::record(&env, &mut db).unwrap() else {
+        let Some(events) = super::record::record(&env, &mut db).unwrap().0 else {
             return format!("not recorded: {:?}", self.evm(tx).0.success);
         };
         format!("{:?}", super::lift::lift(&mut Default::default(), &env, &events))

@@ -23,7 +23,7 @@ use crate::{
 /// The path that a transaction takes.
 fn path_of(world: &World, tx: &Tx) -> (Graph, Path) {
     let (mut graph, env) = (Graph::default(), world.env(tx));
-    let events = record(&env, &mut BlockState::new(&world.state)).unwrap().unwrap();
+    let events = record(&env, &mut BlockState::new(&world.state)).unwrap().0.unwrap();
     let path = lift(&mut graph, &env, &events).unwrap();
     (graph, path)
 }
@@ -108,10 +108,10 @@ fn a_program_without_one_of_its_guards_is_found_out() {
     let none: [String; 0] = [];
     for kind in [Kind::Plain, Kind::Paused, Kind::Blacklist, Kind::Timed, Kind::Locked] {
         let transfer = Tx::new(A, tokens::transfer(B, n(5)));
-        assert_eq!(idle_guards(kind, false, &transfer, 6_000), none, "{kind:?}");
+        assert_eq!(idle_guards(kind, false, &transfer, 4_000), none, "{kind:?}");
     }
     let spend = Tx::new(C, tokens::transfer_from(A, B, n(5)));
-    assert_eq!(idle_guards(Kind::Plain, false, &spend, 15_000), none);
+    assert_eq!(idle_guards(Kind::Plain, false, &spend, 10_000), none);
     let mint = Tx::new(A, tokens::mint(B, n(5)));
-    assert_eq!(idle_guards(Kind::Plain, false, &mint, 10_000), none);
+    assert_eq!(idle_guards(Kind::Plain, false, &mint, 7_000), none);
 }

@@ -37,7 +37,7 @@ pub(super) fn plans(gas: u64, fixtures: &Rc<Fixtures>) -> Vec<Plan> {
         let fixtures = Rc::clone(fixtures);
         Plan::new(name, move |name| swaps(name, gas, share, &fixtures))
     };
-    [("amm, independent", 0), ("amm, one pool", 100)].into_iter().map(plan).collect()
+    [("amm v2, independent", 0), ("amm v2, one pool", 100)].into_iter().map(plan).collect()
 }
 
 /// From no swap to all swaps on one pool, the others on pools of their own.
