@@ -190,8 +190,10 @@ impl<'a, S: StateSource> Machine<'a, S> {
         fees: Fees,
     ) -> Result<Executed, TxError> {
         let modern = self.journal().cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        // op-revm reads the L1 attributes, which a deposit sets, below the journal.
-        if tx.is_deposit() || !modern {
+        // op-revm reads the L1 attributes, which a deposit sets, below the journal; and for an
+        // authority that does not exist revm asks whether it was touched, by whomever.
+        let delegates = matches!(tx, Transaction::Eip7702(_));
+        if tx.is_deposit() || delegates || !modern {
             let mut attempt = self.attempt(tx, sender, envelope, fees)?;
             self.database().commit(&mut attempt.changes, false);
             self.give_table(attempt.changes);
@@ -210,7 +212,10 @@ impl<'a, S: StateSource> Machine<'a, S> {
                 Ok(executed)
             }
             Err(error) => {
-                self.database().restless = false;
+                let state = self.database();
+                state.restless = false;
+                // What it loaded is still there.
+                state.unsettled = true;
                 self.journal().discard_tx();
                 Err(error)
             }

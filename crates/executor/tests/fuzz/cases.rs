@@ -8,7 +8,7 @@ use crate::{
     chain::Sent,
     common::{
         self,
-        block::{context, fields, sender, sign, state},
+        block::{COUNTER, context, fields, sender, sign, state},
     },
     draft::Draft,
 };
@@ -68,4 +68,22 @@ fn an_authority_that_was_touched_and_does_not_exist_costs_as_a_new_one() {
     let all = [(sign(touch), sender(0)), (delegate.seal(sender(1)), sender(1))];
     let expected = one_by_one(&spec, state(), &all);
     assert_eq!(together(&spec, &state(), &all), [expected.clone(), expected]);
+}
+
+#[test]
+fn what_a_refused_transaction_loaded_is_not_believed_later() {
+    let spec = common::merged("Prague");
+    let state = state();
+    let transaction = |nonce, to, value: U256| {
+        let mut tx = fields(&spec, nonce, to);
+        tx.value = value;
+        sign(tx)
+    };
+    let config = ExecutorConfig { workers: 1, programs: ProgramMode::Off, perturb: None };
+    Executor::new(config).build(&spec, context(), &state, |mut executor| {
+        // The EVM refuses the first; the second goes without it, the third through it.
+        executor.execute(&transaction(0, sender(9), U256::MAX >> 1), sender(0)).unwrap_err();
+        executor.execute(&transaction(0, Address::repeat_byte(9), U256::ONE), sender(0)).unwrap();
+        executor.execute(&transaction(1, COUNTER, U256::ZERO), sender(0)).unwrap();
+    });
 }
