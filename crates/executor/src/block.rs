@@ -85,7 +85,7 @@ pub struct BlockExecutor<'a, S: StateSource> {
     ahead: Option<&'a RunAhead<'a, S>>,
     /// Executes something ahead, for when the next transaction is under way elsewhere.
     scout: Option<Box<dyn FnMut() -> bool + 'a>>,
-    pub(crate) preparation: Option<&'a Preparation<'a>>,
+    pub(crate) preparation: Option<&'a Preparation<'a, S>>,
     pub(crate) stats: ExecutionStats,
 }
 
@@ -150,7 +150,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     }
 
     /// Uses what workers prepare.
-    pub(crate) fn with_preparation(mut self, preparation: &'a Preparation<'a>) -> Self {
+    pub(crate) fn with_preparation(mut self, preparation: &'a Preparation<'a, S>) -> Self {
         self.preparation = Some(preparation);
         self
     }

@@ -20,7 +20,7 @@ use crate::{
 /// millisecond of work, and waking and setting up costs a tenth of that.
 const WORTH_WAKING: u64 = 2_000_000;
 
-/// And for so many calls of programs, to prepare them.
+/// And for so many calls of programs, or transfers whose accounts can be read ahead.
 const WORTH_PREPARING: usize = 256;
 
 /// How to execute blocks. All ways give the same result; they differ in speed.
@@ -177,7 +177,7 @@ impl Executor {
         let mut executor =
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
         let Some(pool) = &self.pool else { return finish(executor, block, state_root) };
-        match self.plan(block, &mut executor) {
+        match self.plan(block, parent.remembers(), &mut executor) {
             Plan::Alone => finish(executor, block, state_root),
             Plan::RunAhead(candidates) => self.scope(pool, spec, context, parent, |ahead| {
                 ahead.offer(candidates.into_iter());
@@ -186,7 +186,8 @@ impl Executor {
             Plan::Prepare(rules, code_hashes) => {
                 let setting = Setting::new(spec.chain_id, &context.rules(spec), &context);
                 let library = &knowledge.library;
-                let preparation = Preparation::new(block, rules, setting, library, code_hashes);
+                let preparation =
+                    Preparation::new((block, parent), rules, setting, library, code_hashes);
                 pool.in_place_scope(|scope| {
                     for _ in 1..self.config.workers {
                         scope.spawn(|_| preparation.run());
@@ -202,6 +203,7 @@ impl Executor {
     fn plan<S: StateSource>(
         &self,
         block: &RecoveredBlock,
+        remembers: bool,
         executor: &mut BlockExecutor<'_, S>,
     ) -> Plan {
         let Some(rules) = executor.simple.clone() else { return Plan::Alone };
@@ -221,6 +223,7 @@ impl Executor {
                     code_hashes.insert(to, code_hash);
                     calls += 1;
                 }
+                Class::Transfer if remembers => calls += 1,
                 Class::Evm | Class::Transfer => {}
             }
         }
@@ -310,7 +313,7 @@ enum Plan {
     Alone,
     /// Execute what is for the EVM; each transaction with whether it is cheap.
     RunAhead(Vec<(Transaction, Address, bool)>),
-    /// Prepare the calls of programs; with the code of the contracts called.
+    /// Prepare what needs no EVM; with the code of the contracts called.
     Prepare(SimpleRules, AddressMap<B256>),
 }
 
