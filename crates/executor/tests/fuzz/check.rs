@@ -8,7 +8,8 @@ use std::{
 
 use banyan_chainspec::{ChainSpec, OpFork};
 use banyan_executor::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionStats, Executor, ExecutorConfig, ProgramMode,
+    BlockContext, BlockExecutor, BlockOutput, ExecutionError, ExecutionStats, Executor,
+    ExecutorConfig, ProgramMode,
 };
 use banyan_primitives::{
     Address, RecoveredBlock, SealedBlock, StateDiff, Transaction, TransactionTrait,
@@ -21,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     chain::{Chain, Sent, Step, digest, oracle, told},
+    faulty::{Fault, Faulty},
     loud,
     world::{World, is_op},
 };
@@ -94,6 +96,9 @@ fn check_step(
         })
     };
     let build = || check_build(executor, spec, step);
+    if step.build.is_some_and(|seed| seed % 16 == 1) {
+        guarded(|| check_faults(executor, spec, step, verdicts))?;
+    }
     if step.build.is_none_or(|seed| seed % 4 != 0) {
         return guarded(|| blocks().and_then(|()| build()));
     }
@@ -148,6 +153,38 @@ fn guarded(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         heard if heard.is_empty() => result,
         heard => Err(result.err().unwrap_or_default() + &heard.join("; ")),
     }
+}
+
+/// On a state that cannot be read at one place the executor says so, or needed nothing from there;
+/// and if only its threads cannot read it, that is no matter.
+fn check_faults(
+    executor: &Executor,
+    spec: &ChainSpec,
+    step: &Step,
+    verdicts: &[Verdict],
+) -> Result<(), String> {
+    let good = step.blocks.last().expect("the block of what was accepted");
+    let verdict = verdicts.last().expect("one of each block");
+    let mut addresses: Vec<_> = good.senders.iter().copied().collect();
+    addresses.extend(good.body.transactions.iter().filter_map(|tx| tx.to()));
+    let seed = step.build.unwrap_or_default() as usize;
+    let Some(address) = addresses.get(seed / 16 % addresses.len().max(1)).copied() else {
+        return Ok(());
+    };
+    for fault in [Fault::Error, Fault::WorkersPanic] {
+        let parent = Faulty { state: &step.parent, address, fault };
+        let mut root = |diff: &StateDiff| Ok(digest(diff));
+        let found = executor.execute_block_with_roots(spec, good, &parent, &mut root);
+        match (found, fault) {
+            (Err(ExecutionError::Source(_)), Fault::Error) => {}
+            (found, _) => {
+                let found = found.map(|found| found.output).map_err(|error| format!("{error:?}"));
+                compare(found, verdict.clone(), step)
+                    .map_err(|difference| format!("{fault:?} at {address}: {difference}"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn verdict(spec: &ChainSpec, block: &RecoveredBlock, step: &Step) -> Verdict {

@@ -15,6 +15,7 @@ mod code;
 #[path = "../common/mod.rs"]
 mod common;
 mod draft;
+mod faulty;
 mod loud;
 mod tokens;
 mod txs;
@@ -47,6 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// was one, and aborts if a chain does not end.
 fn run(seed: u64, blocks: u64, failures: usize) -> ExecutionStats {
     loud::listen();
+    faulty::silence();
     let (next, done, failed) = (AtomicU64::new(seed), AtomicU64::new(0), Mutex::new(Vec::new()));
     let totals = Mutex::new(ExecutionStats::default());
     let at_work = Mutex::new(BTreeSet::new());
