@@ -20,7 +20,7 @@ use revm::{
 };
 
 use self::tokens::Kind;
-use super::{Answer, CallEnv, Effect, Library, Outcome, Scratch, library::difference};
+use super::{Answer, CallEnv, Effect, Library, Outcome, Scratch, compare::difference};
 use crate::{
     MemoryState, ProgramMode,
     evm::Executed,
