@@ -28,6 +28,7 @@ use revm::{
 
 use crate::{
     BlockContext, TxError,
+    access_log::AccessLog,
     ahead::Snapshot,
     collision::Eip7610,
     fees::FeeAmounts,
@@ -133,6 +134,11 @@ impl<'a, S: StateSource> Machine<'a, S> {
         }
     }
 
+    /// What is touched, if that is kept.
+    pub(crate) fn log(&mut self) -> Option<&mut AccessLog> {
+        self.database().log.as_deref_mut()
+    }
+
     fn journal(&mut self) -> &mut JournalInner<JournalEntry> {
         match self {
             Self::Eth(evm) => &mut evm.ctx().journaled_state.inner,
@@ -177,8 +183,9 @@ impl<'a, S: StateSource> Machine<'a, S> {
         fees: Fees,
     ) -> Result<Executed, TxError> {
         let modern = self.journal().cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        // op-revm reads the L1 attributes, which a deposit sets, below the journal.
-        if tx.is_deposit() || !modern {
+        // op-revm reads the L1 attributes, which a deposit sets, below the journal. What is touched
+        // can only be told from the journal of a single transaction.
+        if tx.is_deposit() || !modern || self.database().log.is_some() {
             let (executed, mut changes) = self.attempt(tx, sender, envelope, fees)?;
             self.database().commit(&mut changes, false);
             self.give_table(changes);

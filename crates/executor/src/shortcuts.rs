@@ -177,6 +177,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         for (address, slot, value) in &effect.writes {
             state.set_slot(*address, *slot, *value).map_err(|error| error.0)?;
         }
+        if let Some(log) = &mut state.log {
+            log.program(&effect.accounts, &effect.reads);
+        }
         executed.logs = effect.logs;
         self.credit(&executed)?;
         self.stats.programs += 1;

@@ -13,6 +13,7 @@ use revm::{
 };
 
 use crate::{
+    access_log::AccessLog,
     codes::CodeCache,
     fees::{FeeAmounts, FeeCounters},
 };
@@ -42,6 +43,8 @@ pub(crate) struct BlockState<S> {
     /// The last transaction created or destroyed an account: the journal cannot hold more than one
     /// of those.
     pub(crate) restless: bool,
+    /// What is touched, if that is to be kept.
+    pub(crate) log: Option<Box<AccessLog>>,
 }
 
 fn cleared(entry: &AccountDiff) -> bool {
@@ -99,6 +102,7 @@ impl<S: StateSource> BlockState<S> {
             fees: FeeCounters::default(),
             unsettled: false,
             restless: false,
+            log: None,
         }
     }
 
@@ -119,7 +123,10 @@ impl<S: StateSource> BlockState<S> {
     /// Writes balance and nonce. Storage stays as it is.
     pub(crate) fn set_account(&mut self, address: Address, to: Account) -> Result<(), DbError> {
         self.fees.watch(to.balance);
-        self.entry(address)?.after = Some(to);
+        let before = self.entry(address)?.after.replace(to);
+        if let Some(log) = &mut self.log {
+            log.change(address, &before.unwrap_or_default(), &to);
+        }
         Ok(())
     }
 
@@ -132,6 +139,9 @@ impl<S: StateSource> BlockState<S> {
     ) -> Result<(), DbError> {
         let entry = self.entry(address)?;
         entry.storage.entry(slot).or_default().1 = value;
+        if let Some(log) = &mut self.log {
+            log.slot(address, slot, Some(value));
+        }
         Ok(())
     }
 
@@ -140,8 +150,12 @@ impl<S: StateSource> BlockState<S> {
         let code = Bytecode::new_legacy(code);
         let account = self.entry(address)?.after.unwrap_or_default();
         let code_hash = code.hash_slow();
+        self.set_account(address, Account { code_hash, ..account })?;
+        if let Some(log) = self.log.as_mut().filter(|_| account.code_hash != code_hash) {
+            log.code(code.original_bytes());
+        }
         self.codes.insert(code_hash, code);
-        self.set_account(address, Account { code_hash, ..account })
+        Ok(())
     }
 
     /// Adds to a balance outside of a transaction. With `clear_empty` (EIP-161) an account that is
@@ -153,12 +167,15 @@ impl<S: StateSource> BlockState<S> {
         clear_empty: bool,
     ) -> Result<(), DbError> {
         let entry = self.entry(address)?;
-        let mut account = entry.after.unwrap_or_default();
-        account.balance = account.balance.saturating_add(wei);
+        let before = entry.after.unwrap_or_default();
+        let account = Account { balance: before.balance.saturating_add(wei), ..before };
         if clear_empty && account.is_empty() {
             destroy(entry);
         } else {
             entry.after = Some(account);
+        }
+        if let Some(log) = &mut self.log {
+            log.change(address, &before, &account);
         }
         Ok(())
     }
@@ -170,6 +187,17 @@ impl<S: StateSource> BlockState<S> {
             self.entry(*recipient)?;
         }
         self.fees.start(recipients);
+        Ok(())
+    }
+
+    /// Keeps what is touched from now on.
+    pub(crate) fn record(&mut self) -> Result<(), DbError> {
+        let mut log = AccessLog::default();
+        for recipient in self.fee_recipients() {
+            let account = self.entry(recipient)?.after.unwrap_or_default();
+            log.recipients.push((recipient, account.balance));
+        }
+        self.log = Some(Box::new(log));
         Ok(())
     }
 
@@ -185,6 +213,9 @@ impl<S: StateSource> BlockState<S> {
     /// Credits one transaction's fees, after its other changes; `None` if it pays none.
     pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), DbError> {
         self.fees.credit(fees);
+        if let Some(log) = &mut self.log {
+            log.fees(fees);
+        }
         if self.fees.eager { self.settle_fees() } else { Ok(()) }
     }
 
@@ -200,6 +231,9 @@ impl<S: StateSource> BlockState<S> {
     /// Takes over what one transaction left in revm's journal, or several did (`many`); the table's
     /// room is left for the next.
     pub(crate) fn commit(&mut self, changes: &mut EvmState, many: bool) {
+        if let Some(log) = &mut self.log {
+            log.evm(changes);
+        }
         for (address, account) in changes.drain() {
             if account.is_touched() {
                 self.commit_account(address, account, many);
@@ -253,6 +287,9 @@ impl<S: StateSource> BlockState<S> {
 
     /// Takes over what a transaction did elsewhere, if that [holds](Self::holds).
     pub(crate) fn adopt(&mut self, changes: &mut EvmState) {
+        if let Some(log) = &mut self.log {
+            log.evm(changes);
+        }
         for (address, account) in changes.drain() {
             if account.is_touched() {
                 let before = before(&account);

@@ -14,6 +14,7 @@ mod code;
 #[path = "../common/mod.rs"]
 mod common;
 mod draft;
+mod lists;
 mod tokens;
 mod txs;
 mod world;
