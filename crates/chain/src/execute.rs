@@ -1,13 +1,19 @@
 //! Executes a block on its parent's state and judges what came out. Nobody is told INVALID before
 //! plain sequential execution says so, too.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
-use banyan_executor::{BlockOutput, Execution, ExecutionError, execute_block_with_roots};
-use banyan_primitives::{B256, RecoveredBlock, SourceError, StateDiff, trie::HashedDiff};
-use banyan_state::{Layer, StateView};
+use banyan_executor::{Along, BlockOutput, Execution, ExecutionError, execute_block_with_roots};
+use banyan_primitives::{
+    B256, RecoveredBlock, SourceError, StateDiff,
+    trie::{HashedDiff, TrieSource},
+};
+use banyan_state::{Layer, SharedView, StateView};
 
 use crate::{
     BlockTimings, ChainError, ExecutedBlock,
@@ -29,14 +35,22 @@ impl Chain {
         parent: &StateView,
     ) -> Result<Verdict, ChainError> {
         let started = Instant::now();
+        let parent = &SharedView::new(parent, self.executor.config().workers);
         let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
-        let execution =
-            self.executor.execute_block_with_roots(&self.spec, block, parent, &mut root);
+        // A block that was reverted and comes back.
+        let list = self.accesses.peek(&block.hash()).map(|accesses| accesses.list());
+        let along = Along { state_root: Some(&mut root), list, ..Along::default() };
+        let execution = self.executor.execute_block_with(&self.spec, block, parent, along);
+        let mut accesses = None;
         if let Ok(execution) = &execution {
             record_execution(block.number(), &execution.stats);
+            accesses.clone_from(&execution.accesses);
         }
         let outcome = outcome(execution.map(|Execution { output, .. }| output))?;
-        self.settle(block, parent, outcome, started.elapsed())
+        let verdict = self.settle(block, parent, outcome, started.elapsed())?;
+        // An executor that was wrong about a block may have noted what is wrong.
+        let accesses = accesses.filter(|_| !self.executor.is_distrusted());
+        Ok(verdict.map(|executed| executed.with_accesses(accesses)))
     }
 
     /// The verdict on what the executor made of a block in the time `execute`. Is it against the
@@ -44,7 +58,7 @@ impl Chain {
     fn settle(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         outcome: Outcome,
         execute: Duration,
     ) -> Result<Verdict, ChainError> {
@@ -60,10 +74,10 @@ impl Chain {
             return Ok(Err(error));
         }
         let started = Instant::now();
-        let plain = self.run_plainly(block, parent)?;
+        let plain = self.run_plainly(block, parent.alone())?;
         match difference(&outcome, &plain) {
             None => return Ok(Err(error)),
-            Some(what) => self.distrust(block, what, &error),
+            Some(what) => self.distrust(block, &what, &error),
         }
         match plain {
             Ok(output) => {
@@ -100,7 +114,7 @@ impl Chain {
     fn judge(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         output: BlockOutput,
         execute: Duration,
     ) -> Result<Result<ExecutedBlock, (InvalidBlock, BlockOutput)>, ChainError> {
@@ -137,7 +151,7 @@ impl Chain {
     fn check_roots(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         root: &RootOutput,
     ) -> Result<Result<(), InvalidBlock>, ChainError> {
         let header = &block.header;
@@ -166,26 +180,36 @@ fn outcome(result: Result<BlockOutput, ExecutionError>) -> Result<Outcome, Chain
 }
 
 /// For receipts before Byzantium.
-fn intermediate_root(parent: &StateView, diff: &StateDiff) -> Result<B256, SourceError> {
+fn intermediate_root<P: TrieSource + Sync>(
+    parent: &P,
+    diff: &StateDiff,
+) -> Result<B256, SourceError> {
     let root = state_root(parent, &HashedDiff::from_diff(diff));
     root.map(|output| output.root).map_err(|error| SourceError::Fault(error.to_string()))
 }
 
 /// In what two runs of the same block differ, if they do.
-fn difference(one: &Outcome, other: &Outcome) -> Option<&'static str> {
+fn difference(one: &Outcome, other: &Outcome) -> Option<String> {
     let (one, other) = match (one, other) {
         (Ok(one), Ok(other)) => (one, other),
-        (Err(one), Err(other)) => return (one != other).then_some("what is wrong with the block"),
-        _ => return Some("whether the transactions can be executed"),
+        (Err(one), Err(other)) => return (one != other).then(|| format!("{one} / {other}")),
+        (Ok(_), Err(error)) => return Some(format!("valid / {error}")),
+        (Err(error), Ok(_)) => return Some(format!("{error} / valid")),
     };
-    let parts = [
-        (one.receipts != other.receipts, "receipts"),
-        (one.gas_used != other.gas_used, "gas used"),
-        (one.blob_gas_used != other.blob_gas_used, "blob gas used"),
-        (one.requests != other.requests, "requests"),
-        (one.diff != other.diff, "state changes"),
-    ];
-    parts.into_iter().find_map(|(differs, what)| differs.then_some(what))
+    let receipts = one.receipts.iter().zip(&other.receipts);
+    if let Some(index) = receipts.into_iter().position(|(one, other)| one != other) {
+        let (one, other) = (&one.receipts[index], &other.receipts[index]);
+        return Some(format!("receipt {index}: {one:?} / {other:?}"));
+    }
+    let accounts: BTreeSet<_> =
+        one.diff.accounts.keys().chain(other.diff.accounts.keys()).collect();
+    for address in accounts {
+        let (one, other) = (one.diff.accounts.get(address), other.diff.accounts.get(address));
+        if one != other {
+            return Some(format!("{address}: {one:?} / {other:?}"));
+        }
+    }
+    (one != other).then(|| "gas, requests, number of receipts, or code".to_owned())
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use banyan_commitment::{RootOutput, state_root, storage_root};
 use banyan_executor::{BlockContext, BlockOutput};
 use banyan_primitives::{
     Address, B64, B256, BlockBody, BlockRef, Bytes, EMPTY_OMMER_ROOT_HASH, Header, RecoveredBlock,
-    Sealable, SealedBlock, Transaction, Withdrawals, address, keccak256, roots,
+    Sealable, SealedBlock, Transaction, Withdrawals, address, keccak256, roots, trie::TrieSource,
 };
-use banyan_state::{Layer, StateView};
+use banyan_state::Layer;
 
 use crate::{BlockTimings, ChainError, ExecutedBlock};
 
@@ -37,9 +37,9 @@ pub struct SealRequest {
 pub type SealError = ChainError;
 
 /// Computes roots, writes the header and hashes it.
-pub fn seal(
+pub fn seal<P: TrieSource + Sync>(
     spec: &ChainSpec,
-    parent: &StateView,
+    parent: &P,
     request: SealRequest,
     output: BlockOutput,
 ) -> Result<ExecutedBlock, SealError> {
@@ -103,8 +103,8 @@ pub(crate) fn withdrawals_root_is_state(rules: &Rules) -> bool {
 }
 
 /// Storage root of the message passer after a block.
-pub(crate) fn message_passer_root(
-    parent: &StateView,
+pub(crate) fn message_passer_root<P: TrieSource + Sync>(
+    parent: &P,
     root: &RootOutput,
 ) -> Result<B256, ChainError> {
     let hashed = keccak256(MESSAGE_PASSER);

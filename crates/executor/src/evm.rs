@@ -70,15 +70,28 @@ type EthHandler<'a, S> = MainnetHandler<EthEvm<'a, S>, EVMError<DbError>, Frame>
 type OptimismHandler<'a, S> =
     OpHandler<OptimismEvm<'a, S>, EVMError<DbError, OpTransactionError>, Frame>;
 
-/// How a transaction or a system call ended.
+/// How a transaction ended. Small, since it is handed from hand to hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Executed {
     pub(crate) success: bool,
     pub(crate) gas_used: u64,
     pub(crate) logs: Vec<Log>,
-    pub(crate) output: Bytes,
+}
+
+/// A transaction executed whose changes are not in the state yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) executed: Executed,
     /// What the recipients of fees are still to get.
     pub(crate) fees: Option<FeeAmounts>,
+    /// All that was read and written.
+    pub(crate) changes: EvmState,
+}
+
+/// How a system call ended.
+pub(crate) struct SystemOutcome {
+    pub(crate) success: bool,
+    pub(crate) output: Bytes,
 }
 
 /// Who pays the recipients of a transaction's fees.
@@ -183,26 +196,33 @@ impl<'a, S: StateSource> Machine<'a, S> {
         fees: Fees,
     ) -> Result<Executed, TxError> {
         let modern = self.journal().cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        // op-revm reads the L1 attributes, which a deposit sets, below the journal. What is touched
-        // can only be told from the journal of a single transaction.
-        if tx.is_deposit() || !modern || self.database().log.is_some() {
-            let (executed, mut changes) = self.attempt(tx, sender, envelope, fees)?;
-            self.database().commit(&mut changes, false);
-            self.give_table(changes);
-            return Ok(executed);
+        // op-revm reads the L1 attributes, which a deposit sets, below the journal; and for an
+        // authority that does not exist revm asks whether it was touched, by whomever. What is
+        // touched can only be told from the journal of a single transaction.
+        let delegates = matches!(tx, Transaction::Eip7702(_));
+        if tx.is_deposit() || delegates || !modern || self.database().log.is_some() {
+            let mut attempt = self.attempt(tx, sender, envelope, fees)?;
+            self.database().commit(&mut attempt.changes, false);
+            self.give_table(attempt.changes);
+            self.credit(attempt.fees.as_ref())?;
+            return Ok(attempt.executed);
         }
         match self.run(tx, sender, envelope, fees) {
-            Ok(executed) => {
+            Ok((executed, paid)) => {
                 let state = self.database();
                 state.unsettled = true;
                 let restless = std::mem::take(&mut state.restless);
                 if restless || fees == Fees::Counted && self.journal_holds_recipient() {
                     self.flush();
                 }
+                self.credit(paid.as_ref())?;
                 Ok(executed)
             }
             Err(error) => {
-                self.database().restless = false;
+                let state = self.database();
+                state.restless = false;
+                // What it loaded is still there.
+                state.unsettled = true;
                 self.journal().discard_tx();
                 Err(error)
             }
@@ -259,12 +279,13 @@ impl<'a, S: StateSource> Machine<'a, S> {
         sender: Address,
         envelope: Option<&Envelope>,
         fees: Fees,
-    ) -> Result<(Executed, EvmState), TxError> {
+    ) -> Result<Attempt, TxError> {
         let _flushed = self.state_mut();
         let result = self.run(tx, sender, envelope, fees);
         let changes = self.take_changes();
         self.database().restless = false;
-        Ok((result?, changes))
+        let (executed, fees) = result?;
+        Ok(Attempt { executed, fees, changes })
     }
 
     /// The L1 attributes that hold for the rest of the block; `None` on Ethereum.
@@ -289,16 +310,16 @@ impl<'a, S: StateSource> Machine<'a, S> {
         sender: Address,
         envelope: Option<&Envelope>,
         fees: Fees,
-    ) -> Result<Executed, TxError> {
+    ) -> Result<(Executed, Option<FeeAmounts>), TxError> {
         match self {
             Self::Eth(evm) => {
                 evm.ctx().tx = tx_env(tx, sender);
                 let result = match fees {
-                    Fees::Paid => EthHandler::default().run(evm).map(Executed::from),
+                    Fees::Paid => EthHandler::default().run(evm).map(|it| (it.into(), None)),
                     Fees::Counted => {
                         let mut handler = PayLater::new(EthHandler::default(), eth_fees);
                         let result = handler.run(evm);
-                        result.map(|result| Executed::with_fees(result, handler.fees()))
+                        result.map(|result| (result.into(), handler.fees()))
                     }
                 };
                 let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
@@ -315,11 +336,11 @@ impl<'a, S: StateSource> Machine<'a, S> {
                 // Deposits are not subject to EIP-7825, and revm would hold gas above the cap back.
                 evm.ctx().cfg.tx_gas_limit_cap = tx.is_deposit().then_some(u64::MAX);
                 let result = match fees {
-                    Fees::Paid => OptimismHandler::new().run(evm).map(Executed::from),
+                    Fees::Paid => OptimismHandler::new().run(evm).map(|it| (it.into(), None)),
                     Fees::Counted => {
                         let mut handler = PayLater::new(OptimismHandler::new(), op_fees);
                         let result = handler.run(evm);
-                        result.map(|result| Executed::with_fees(result, handler.fees()))
+                        result.map(|result| (result.into(), handler.fees()))
                     }
                 };
                 let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
@@ -333,37 +354,25 @@ impl<'a, S: StateSource> Machine<'a, S> {
         &mut self,
         contract: Address,
         input: Bytes,
-    ) -> Result<Executed, SourceError> {
+    ) -> Result<SystemOutcome, SourceError> {
         let _flushed = self.state_mut();
         let result = match self {
             Self::Eth(evm) => {
                 evm.ctx().tx = TxEnv::new_system_tx(contract, input);
-                EthHandler::default().run_system_call(evm).map(Executed::from).map_err(fault)
+                let result = EthHandler::default().run_system_call(evm);
+                result.map(SystemOutcome::from).map_err(fault)
             }
             Self::Op(evm) => {
                 evm.ctx().tx = OpTransaction::new_system_tx(contract, input);
-                OptimismHandler::new().run_system_call(evm).map(Executed::from).map_err(fault)
+                let result = OptimismHandler::new().run_system_call(evm);
+                result.map(SystemOutcome::from).map_err(fault)
             }
         };
-        self.settle(result)
-    }
-
-    /// Empties revm's journal: into the state after a success, else into nothing, so that whatever
-    /// a refused transaction loaded or deducted is gone.
-    fn settle<E>(&mut self, result: Result<Executed, E>) -> Result<Executed, E> {
         let mut changes = self.take_changes();
-        let executed = match result {
-            Ok(executed) => {
-                self.database().commit(&mut changes, false);
-                Ok(executed)
-            }
-            Err(error) => {
-                changes.clear();
-                Err(error)
-            }
-        };
+        let outcome = result?;
+        self.database().commit(&mut changes, false);
         self.give_table(changes);
-        executed
+        Ok(outcome)
     }
 
     /// All that the last transaction read and wrote. The journal is empty afterwards.
@@ -436,22 +445,22 @@ fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> Option<Fe
     Some(FeeAmounts([tip, l1, base, operator]))
 }
 
-impl Executed {
-    fn with_fees<H>(result: ExecutionResult<H>, fees: Option<FeeAmounts>) -> Self {
-        Self { fees, ..Self::from(result) }
-    }
-}
-
 impl<H> From<ExecutionResult<H>> for Executed {
     fn from(result: ExecutionResult<H>) -> Self {
         let (success, gas_used) = (result.is_success(), result.tx_gas_used());
-        let (logs, output) = match result {
-            ExecutionResult::Success { logs, output, .. } => (logs, output.into_data()),
+        let logs = match result {
+            ExecutionResult::Success { logs, .. } => logs,
             // Logs of a failed transaction are not part of its receipt.
-            ExecutionResult::Revert { output, .. } => (Vec::new(), output),
-            ExecutionResult::Halt { .. } => (Vec::new(), Bytes::new()),
+            ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => Vec::new(),
         };
-        Self { success, gas_used, logs, output, fees: None }
+        Self { success, gas_used, logs }
+    }
+}
+
+impl<H> From<ExecutionResult<H>> for SystemOutcome {
+    fn from(result: ExecutionResult<H>) -> Self {
+        let success = result.is_success();
+        Self { success, output: result.into_output().unwrap_or_default() }
     }
 }
 

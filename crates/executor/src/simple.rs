@@ -190,13 +190,8 @@ impl SimpleRules {
             }
             log.change(sender, &account, &paid);
         }
-        Ok(Some(Executed {
-            success: true,
-            gas_used,
-            logs: Vec::new(),
-            output: Bytes::new(),
-            fees: Some(fees),
-        }))
+        state.credit(Some(&fees)).map_err(|error| error.0)?;
+        Ok(Some(Executed { success: true, gas_used, logs: Vec::new() }))
     }
 }
 

@@ -28,7 +28,7 @@ use self::{
     targets::Target,
     versions::{AccountVersion, Versions},
 };
-use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope, program::Prepared};
+use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope};
 
 pub(crate) use self::{
     snapshot::Snapshot,
@@ -364,7 +364,7 @@ impl<'a, S> RunAhead<'a, S> {
 
     /// Takes back what a result wrote that does not count.
     fn retract(&self, index: u32, result: &Ahead) {
-        for key in worker::written(&result.changes) {
+        for key in worker::written(&result.attempt.changes) {
             self.versions.retract(&key, index + 1);
         }
     }
@@ -402,11 +402,6 @@ impl<'a, S> RunAhead<'a, S> {
     /// Notes a slot that the committer changed without the EVM.
     pub(crate) fn publish_slot(&self, index: u32, address: Address, slot: U256, value: U256) {
         self.versions.write_slot(address, slot, index + 1, value, Certainty::Final);
-    }
-
-    /// What was computed ahead for a program call.
-    pub(crate) fn prepared(&self, _index: u32) -> Option<Arc<Prepared>> {
-        None
     }
 
     /// For tests: disturbs the schedule.

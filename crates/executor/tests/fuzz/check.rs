@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use banyan_chainspec::ChainSpec;
+use banyan_chainspec::{ChainSpec, OpFork};
 use banyan_executor::{
     BlockContext, BlockExecutor, BlockOutput, ExecutionStats, Executor, ExecutorConfig, ProgramMode,
 };
@@ -21,7 +21,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     chain::{Chain, Sent, Step, digest, oracle, told},
-    lists,
+    lists, loud,
+    world::{World, is_op},
 };
 
 /// Tries of a schedule before it counts as harmless.
@@ -64,19 +65,19 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
     for index in 0..length {
         let step = chain.step();
         let spec = &chain.world.spec;
+        let by_itself =
+            |reason| Failure { seed, block: index, config: ExecutorConfig::SEQUENTIAL, reason };
+        check_oracle(&chain.world, &step).map_err(by_itself)?;
         let verdicts: Vec<Verdict> =
             step.blocks.iter().map(|block| verdict(spec, block, &step)).collect();
-        for (number, executor) in executors.iter().enumerate() {
+        for executor in &executors {
             let failure =
                 |reason| Failure { seed, block: index, config: executor.config().clone(), reason };
             let result = guarded(|| {
                 for (block, verdict) in step.blocks.iter().zip(&verdicts) {
                     check_block(executor, spec, block, &step, verdict, &mut stats)?;
                 }
-                match (index + number) % 2 {
-                    0 => check_build(executor, spec, &step, build_seed(seed, index)),
-                    _ => Ok(()),
-                }
+                check_build(executor, spec, &step)
             });
             result.map_err(failure)?;
         }
@@ -84,17 +85,50 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
     Ok(stats)
 }
 
-fn build_seed(seed: u64, index: usize) -> u64 {
-    seed.rotate_left(32) ^ index as u64
+/// The oracle against itself: each transaction alone, on the state that those before it left, with
+/// nothing between them but that state.
+fn check_oracle(world: &World, step: &Step) -> Result<(), String> {
+    let good = step.blocks.last().expect("the block of what was accepted");
+    let header = good.header.inner();
+    // There the first transaction of a block says how those behind it are charged.
+    if world.open_l1 || is_op(&world.spec, header.timestamp, OpFork::Jovian) {
+        return Ok(());
+    }
+    let mut state = step.parent.clone();
+    state.apply(&step.opening);
+    let context = BlockContext::from_header(header);
+    for (index, ((tx, sender), said)) in step.tried.iter().enumerate() {
+        if said.starts_with("Err") {
+            continue;
+        }
+        let mut executor = BlockExecutor::new(&world.spec, context.clone(), &state);
+        let alone = told(&executor.execute(tx, *sender));
+        if alone != *said {
+            return Err(format!("oracle: try {index} alone: {alone}, in its block: {said}"));
+        }
+        let diff = executor.diff_so_far().map_err(|error| error.to_string())?;
+        drop(executor);
+        state.apply(&diff);
+    }
+    let mut block = step.parent.clone();
+    block.apply(step.diffs.last().unwrap_or(&step.opening));
+    match (&block.accounts, &block.storage) == (&state.accounts, &state.storage) {
+        true => Ok(()),
+        false => Err("oracle: transactions one by one leave another state".into()),
+    }
 }
 
-/// A panic is a failure like others.
+/// A panic is a failure like others, and so is what was said loudly.
 fn guarded(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+    let result = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("panic: {}", text.unwrap_or("without a message")))
-    })
+    });
+    match loud::heard() {
+        heard if heard.is_empty() => result,
+        heard => Err(result.err().unwrap_or_default() + &heard.join("; ")),
+    }
 }
 
 fn verdict(spec: &ChainSpec, block: &RecoveredBlock, step: &Step) -> Verdict {
@@ -208,12 +242,8 @@ fn diff_difference(found: &StateDiff, wanted: &StateDiff) -> String {
 
 /// Builds a block of everything that was tried: offers some of it in any order, executes all of it
 /// in order, and wants the same answers and the same state as the plain executor gave.
-fn check_build(
-    executor: &Executor,
-    spec: &ChainSpec,
-    step: &Step,
-    seed: u64,
-) -> Result<(), String> {
+fn check_build(executor: &Executor, spec: &ChainSpec, step: &Step) -> Result<(), String> {
+    let Some(seed) = step.build.filter(|_| !step.tried.is_empty()) else { return Ok(()) };
     let header = step.blocks[0].header.inner();
     executor.build(spec, BlockContext::from_header(header), &step.parent, |builder| {
         build(builder, step, seed)
@@ -293,10 +323,11 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     let mut history: Vec<Step> = (0..*block).map(|_| chain.step()).collect();
     let mut step = chain.step();
     let spec = &chain.world.spec;
-    let mut reason = reason.clone();
+    let mut last = reason.clone();
+    let world = &chain.world;
     let mut fails = |history: &[Step], step: &Step| -> bool {
-        let failed = attempt(config, spec, history, step, build_seed(*seed, *block));
-        failed.inspect(|new| reason.clone_from(new)).is_some()
+        let failed = attempt(config, world, history, step);
+        failed.inspect(|new| last.clone_from(new)).is_some()
     };
     let reproduced = fails(&history, &step);
     if reproduced {
@@ -305,6 +336,7 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     }
     let mut text =
         format!("seed {seed}, block {block}, {config:?}, chain {}\n{reason}\n", chain.world.name);
+    text.push_str(&format!("after cutting: {last}\n"));
     if !reproduced {
         text.push_str("NOT REPRODUCED: a matter of the schedule; the whole block:\n");
     }
@@ -340,7 +372,7 @@ fn cut<T: Clone>(all: &mut Vec<T>, mut still_fails: impl FnMut(&[T]) -> bool) {
 
 fn cut_transactions(spec: &ChainSpec, step: &mut Step, mut still_fails: impl FnMut(&Step) -> bool) {
     // First the blocks alone, then what the builder tries.
-    let without_tries = Step { tried: Vec::new(), diffs: Vec::new(), ..step.clone() };
+    let without_tries = Step { tried: Vec::new(), diffs: Vec::new(), build: None, ..step.clone() };
     if still_fails(&without_tries) {
         *step = without_tries;
         for index in (0..step.blocks.len()).rev() {
@@ -401,32 +433,27 @@ fn with_transactions(block: &RecoveredBlock, sent: &[Sent]) -> RecoveredBlock {
 /// Runs the history and then the block with new executors until one fails.
 fn attempt(
     config: &ExecutorConfig,
-    spec: &ChainSpec,
+    world: &World,
     history: &[Step],
     step: &Step,
-    build_seed: u64,
 ) -> Option<String> {
-    let mut stats = ExecutionStats::default();
-    let verdicts: Vec<_> = step.blocks.iter().map(|block| verdict(spec, block, step)).collect();
+    let spec = &world.spec;
+    let run = |executor: &Executor, step: &Step| {
+        check_oracle(world, step)?;
+        let mut stats = ExecutionStats::default();
+        for block in &step.blocks {
+            let verdict = verdict(spec, block, step);
+            check_block(executor, spec, block, step, &verdict, &mut stats)?;
+        }
+        check_build(executor, spec, step)
+    };
     (0..ATTEMPTS).find_map(|_| {
         let executor = Executor::new(config.clone());
-        let result = guarded(|| {
-            for block in history
-                .iter()
-                .flat_map(|earlier| earlier.blocks.iter().map(move |block| (earlier, block)))
-            {
-                // Only what is learnt matters.
-                let _ = executor.execute_block(spec, block.1, &block.0.parent);
-            }
-            for (block, verdict) in step.blocks.iter().zip(&verdicts) {
-                check_block(&executor, spec, block, step, verdict, &mut stats)?;
-            }
-            match step.tried.is_empty() {
-                true => Ok(()),
-                false => check_build(&executor, spec, step, build_seed),
-            }
-        });
-        result.err()
+        for earlier in history {
+            // Only what is learnt from it matters.
+            let _ = guarded(|| run(&executor, earlier));
+        }
+        guarded(|| run(&executor, step)).err()
     })
 }
 

@@ -8,6 +8,7 @@
 
 mod asm;
 mod authority;
+mod cases;
 mod chain;
 mod check;
 mod code;
@@ -15,6 +16,7 @@ mod code;
 mod common;
 mod draft;
 mod lists;
+mod loud;
 mod tokens;
 mod txs;
 mod world;
@@ -42,6 +44,7 @@ fn length(seed: u64) -> u64 {
 /// Runs chains from `seed` on until there were so many blocks, or so many failures; panics if there
 /// was one.
 fn run(seed: u64, blocks: u64, failures: usize) {
+    loud::listen();
     let (next, done, failed) = (AtomicU64::new(seed), AtomicU64::new(0), Mutex::new(Vec::new()));
     let totals = Mutex::new(ExecutionStats::default());
     let started = Instant::now();
@@ -181,5 +184,27 @@ fn the_generator_reaches_what_it_is_for() {
         ("chain OP", 30),
     ] {
         assert!(all(what) >= least, "{what}: {}", all(what));
+    }
+}
+
+#[test]
+#[ignore = "tool: prints what the oracle says, to compare two versions of it"]
+fn what_the_oracle_says() {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let from = number("BANYAN_FUZZ_SEED").unwrap_or(1);
+    for seed in from..from + number("BANYAN_FUZZ_BLOCKS").unwrap_or(2000) / CHAIN {
+        let mut chain = Chain::new(seed);
+        let mut said = String::new();
+        for _ in 0..CHAIN {
+            let step = chain.step();
+            for block in &step.blocks {
+                let verdict = chain::oracle(&chain.world.spec, block, &step.parent);
+                said += &chain::print(&verdict.map_err(|error| format!("{error:?}")));
+            }
+            said += &chain::print(&step.verdict);
+            step.diffs.iter().for_each(|diff| said += &chain::digest(diff).to_string());
+            step.tried.iter().for_each(|(_, told)| said += told);
+        }
+        println!("seed {seed}: {}", banyan_primitives::keccak256(said));
     }
 }
