@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use banyan_chainspec::ChainSpec;
 use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
 use banyan_executor::{Along, BlockOutput, Execution, ExecutionError, execute_block_with_roots};
@@ -110,7 +111,8 @@ impl Chain {
         self.executor.distrust();
     }
 
-    /// Compares output and roots with the header. What is wrong comes with the output.
+    /// Compares output and roots with the header. What is wrong comes with the output. The root of
+    /// the receipts takes about as long as that of the state: each has a thread.
     fn judge(
         &self,
         block: &RecoveredBlock,
@@ -119,33 +121,20 @@ impl Chain {
         execute: Duration,
     ) -> Result<Result<ExecutedBlock, (InvalidBlock, BlockOutput)>, ChainError> {
         let started = Instant::now();
-        if let Err(error) = self.check_output(block, &output) {
+        let (checked, found) = rayon::join(
+            || check_output(&self.spec, block, &output),
+            || new_layer(block, parent, &output.diff),
+        );
+        if let Err(error) = checked {
             return Ok(Err((error, output)));
         }
-        let execute = execute + started.elapsed();
-        let started = Instant::now();
-        let layer = Layer::new(block.block_ref(), block.parent_ref(), &output.diff);
-        let root = state_root(parent, &layer.state)?;
+        let (layer, root) = found?;
         if let Err(error) = self.check_roots(block, parent, &root)? {
             return Ok(Err((error, output)));
         }
         let timings = BlockTimings { execute, root: started.elapsed() };
         let layer = layer.with_nodes(root.nodes);
         Ok(Ok(ExecutedBlock::new(block.clone(), output, layer, timings)))
-    }
-
-    fn check_output(
-        &self,
-        block: &RecoveredBlock,
-        output: &BlockOutput,
-    ) -> Result<(), InvalidBlock> {
-        let result = ExecutionResult {
-            gas_used: output.gas_used,
-            receipts: &output.receipts,
-            requests: output.requests.as_ref(),
-            blob_gas_used: output.blob_gas_used,
-        };
-        validate_output(&self.spec, &block.header, &result)
     }
 
     fn check_roots(
@@ -168,6 +157,32 @@ impl Chain {
         }
         Ok(Ok(()))
     }
+}
+
+/// Gas, receipts root, bloom, requests.
+fn check_output(
+    spec: &ChainSpec,
+    block: &RecoveredBlock,
+    output: &BlockOutput,
+) -> Result<(), InvalidBlock> {
+    let result = ExecutionResult {
+        gas_used: output.gas_used,
+        receipts: &output.receipts,
+        requests: output.requests.as_ref(),
+        blob_gas_used: output.blob_gas_used,
+    };
+    validate_output(spec, &block.header, &result)
+}
+
+/// The changes under hashed keys, and the root that they lead to.
+fn new_layer(
+    block: &RecoveredBlock,
+    parent: &SharedView<'_>,
+    diff: &StateDiff,
+) -> Result<(Layer, RootOutput), ChainError> {
+    let layer = Layer::new(block.block_ref(), block.parent_ref(), diff);
+    let root = state_root(parent, &layer.state)?;
+    Ok((layer, root))
 }
 
 /// Tells the block's fault from ours.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
 use banyan_primitives::{
     Address, B256, Header, Receipt, RecoveredBlock, Requests, SourceError, StateDiff, StateSource,
-    Transaction, TransactionTrait, Withdrawal,
+    Transaction, TransactionTrait, TxType, Withdrawal,
 };
 
 use crate::{
@@ -95,7 +95,7 @@ pub struct BlockExecutor<'a, S: StateSource> {
     ahead: Option<&'a RunAhead<'a, S>>,
     /// Executes something ahead, for when the next transaction is under way elsewhere.
     scout: Option<Box<dyn FnMut() -> bool + 'a>>,
-    pub(crate) preparation: Option<&'a Preparation<'a>>,
+    pub(crate) preparation: Option<&'a Preparation<'a, S>>,
     pub(crate) stats: ExecutionStats,
 }
 
@@ -169,7 +169,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     }
 
     /// Uses what workers prepare.
-    pub(crate) fn with_preparation(mut self, preparation: &'a Preparation<'a>) -> Self {
+    pub(crate) fn with_preparation(mut self, preparation: &'a Preparation<'a, S>) -> Self {
         self.preparation = Some(preparation);
         self
     }
@@ -187,11 +187,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             log.reserve(transactions);
         }
         // Sender and receiver.
-        let accounts = 2 * transactions + 8;
-        self.machine.state_mut().reserve(accounts);
-        if self.fees == Fees::Paid {
-            self.machine.reserve_journal(accounts);
-        }
+        self.machine.state_mut().reserve(2 * transactions + 8);
     }
 
     /// Names transactions that will probably be executed next, in this order, so that workers can
@@ -218,7 +214,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
 
     /// Executes one transaction. On an error nothing has changed.
     pub fn execute(&mut self, tx: &Transaction, sender: Address) -> Result<TxOutcome, TxError> {
-        let index = self.ahead.and_then(|ahead| ahead.find(tx));
+        let index = self.ahead.and_then(|ahead| ahead.find(tx, sender));
         self.execute_offered(tx, sender, index)
     }
 
@@ -242,7 +238,16 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         let deposit_nonce = self.deposit_nonce(tx, sender)?;
 
         self.open_ahead(tx)?;
-        let executed = self.run(tx, sender, envelope, index)?;
+        let executed = match self.run(tx, sender, envelope, index) {
+            Ok(executed) => executed,
+            Err(error) => {
+                // A refused transaction leaves nothing behind, not even what was read for it.
+                if self.receipts.iter().all(|receipt| receipt.tx_type == TxType::Deposit) {
+                    self.machine.forget_l1_info();
+                }
+                return Err(error);
+            }
+        };
         if let (Some(ahead), Some(index)) = (self.ahead, index) {
             ahead.close(index);
         }
@@ -295,9 +300,12 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
 
     /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
     fn open_ahead(&mut self, tx: &Transaction) -> Result<(), SourceError> {
-        let Some(ahead) = self.ahead.filter(|ahead| !ahead.is_open() && !tx.is_deposit()) else {
+        if tx.is_deposit() {
+            // One that comes after users' may change what workers take for given.
+            self.ahead = self.ahead.filter(|ahead| !ahead.is_open());
             return Ok(());
-        };
+        }
+        let Some(ahead) = self.ahead.filter(|ahead| !ahead.is_open()) else { return Ok(()) };
         let info = self.machine.l1_info()?;
         ahead.open(&self.machine.state_mut().diff()?, info.as_ref());
         Ok(())
@@ -339,7 +347,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             if let Some((ahead, index)) = ahead {
                 ahead.publish(index, &attempt.changes, Certainty::Final);
             }
-            self.machine.state_mut().commit(&mut attempt.changes, false);
+            self.machine.state_mut().commit(&mut attempt.changes);
             self.machine.give_table(attempt.changes);
         }
         self.machine.credit(attempt.fees.as_ref())?;

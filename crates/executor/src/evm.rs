@@ -12,7 +12,7 @@ use op_revm::{
 };
 use revm::{
     Context, Journal, MainBuilder, MainnetEvm,
-    context::{BlockEnv, CfgEnv, JournalEntry, JournalInner, TxEnv},
+    context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::{
         JournalTr, Transaction as _,
         block::BlobExcessGasAndPrice,
@@ -37,7 +37,7 @@ use crate::{
     op_precompiles::OpPrecompileSet,
     pay_later::{PayLater, effective_used, tip},
     simple::OpCosts,
-    state::{BlockState, DbError, account_of},
+    state::{BlockState, DbError},
     tx::{op_tx_env, tx_env},
     words,
 };
@@ -116,16 +116,13 @@ impl<'a, S: StateSource> Machine<'a, S> {
             None => {
                 let cfg = cfg_env(spec_id(rules.fork), rules, spec.chain_id);
                 let context: EthContext<S> = new_context(state, block, cfg);
-                let mut evm = context.build_mainnet();
-                hooks::note_destruction(&mut evm.instruction);
-                Self::Eth(Box::new(Eip7610 { evm, alloc }))
+                Self::Eth(Box::new(Eip7610 { evm: context.build_mainnet(), alloc }))
             }
             Some(fork) => {
                 let fork = op_spec_id(fork);
                 let cfg = cfg_env(fork, rules, spec.chain_id);
                 let context: OpContext<S> = new_context(state, block, cfg);
-                let mut evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
-                hooks::note_destruction(&mut evm.0.instruction);
+                let evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
                 Self::Op(Box::new(Eip7610 { evm, alloc }))
             }
         }
@@ -133,14 +130,6 @@ impl<'a, S: StateSource> Machine<'a, S> {
 
     /// The state after the transactions so far.
     pub(crate) fn state_mut(&mut self) -> &mut BlockState<S> {
-        if self.database().unsettled {
-            self.flush();
-        }
-        self.database()
-    }
-
-    /// The state without what the journal still holds.
-    fn database(&mut self) -> &mut BlockState<S> {
         match self {
             Self::Eth(evm) => &mut evm.ctx().journaled_state.database,
             Self::Op(evm) => &mut evm.ctx().journaled_state.database,
@@ -149,96 +138,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
 
     /// What is touched, if that is kept.
     pub(crate) fn log(&mut self) -> Option<&mut AccessLog> {
-        self.database().log.as_deref_mut()
-    }
-
-    fn journal(&mut self) -> &mut JournalInner<JournalEntry> {
-        match self {
-            Self::Eth(evm) => &mut evm.ctx().journaled_state.inner,
-            Self::Op(evm) => &mut evm.ctx().journaled_state.inner,
-        }
-    }
-
-    /// Moves what the journal holds into the state.
-    fn flush(&mut self) {
-        let mut changes = self.take_changes();
-        let state = self.database();
-        state.unsettled = false;
-        state.commit(&mut changes, true);
-        self.give_table(changes);
-    }
-
-    /// An account as it is now, wherever that is written.
-    pub(crate) fn account(&mut self, address: Address) -> Result<Option<Account>, SourceError> {
-        if self.database().unsettled
-            && let Some(account) = self.journal().state.get(&address)
-        {
-            // Whoever created or destroyed was flushed.
-            let exists = !account.is_loaded_as_not_existing() || account.is_touched();
-            let account = exists.then(|| account_of(&account.info));
-            return Ok(account.filter(|account| !account.is_empty()));
-        }
-        self.database().account(address).map_err(|error| error.0)
-    }
-
-    /// Makes room for so many accounts in the journal, if their changes will stay there.
-    pub(crate) fn reserve_journal(&mut self, accounts: usize) {
-        self.journal().state.reserve(accounts);
-    }
-
-    /// Executes a transaction and keeps its changes, for the time being in the journal if that can
-    /// be: emptying it costs more than many a transaction. On an error nothing has changed.
-    pub(crate) fn transact(
-        &mut self,
-        tx: &Transaction,
-        sender: Address,
-        envelope: Option<&Envelope>,
-        fees: Fees,
-    ) -> Result<Executed, TxError> {
-        let modern = self.journal().cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        // op-revm reads the L1 attributes, which a deposit sets, below the journal; and for an
-        // authority that does not exist revm asks whether it was touched, by whomever. What is
-        // touched can only be told from the journal of a single transaction.
-        let delegates = matches!(tx, Transaction::Eip7702(_));
-        if tx.is_deposit() || delegates || !modern || self.database().log.is_some() {
-            let mut attempt = self.attempt(tx, sender, envelope, fees)?;
-            self.database().commit(&mut attempt.changes, false);
-            self.give_table(attempt.changes);
-            self.credit(attempt.fees.as_ref())?;
-            return Ok(attempt.executed);
-        }
-        match self.run(tx, sender, envelope, fees) {
-            Ok((executed, paid)) => {
-                let state = self.database();
-                state.unsettled = true;
-                let restless = std::mem::take(&mut state.restless);
-                if restless || fees == Fees::Counted && self.journal_holds_recipient() {
-                    self.flush();
-                }
-                self.credit(paid.as_ref())?;
-                Ok(executed)
-            }
-            Err(error) => {
-                let state = self.database();
-                state.restless = false;
-                // What it loaded is still there.
-                state.unsettled = true;
-                self.journal().discard_tx();
-                Err(error)
-            }
-        }
-    }
-
-    /// Credits a transaction's fees; `None` if it pays none, or has paid.
-    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), SourceError> {
-        // The recipients are not in the journal.
-        self.database().credit(fees).map_err(|error| error.0)
-    }
-
-    /// True if somebody looked at a recipient of fees: the next fees must not escape the journal.
-    fn journal_holds_recipient(&mut self) -> bool {
-        let recipients = self.database().fee_recipients();
-        recipients.iter().any(|recipient| self.journal().state.contains_key(recipient))
+        self.state_mut().log.as_deref_mut()
     }
 
     /// The accounts that every transaction pays, in the order of [`FeeAmounts`].
@@ -252,6 +152,35 @@ impl<'a, S: StateSource> Machine<'a, S> {
                 OPERATOR_FEE_RECIPIENT,
             ],
         }
+    }
+
+    /// An account as it is now.
+    pub(crate) fn account(&mut self, address: Address) -> Result<Option<Account>, SourceError> {
+        self.state_mut().account(address).map_err(|error| error.0)
+    }
+
+    /// Executes a transaction and keeps its changes. On an error nothing has changed.
+    ///
+    /// revm could leave the changes of all transactions in its journal. That is faster, and wrong:
+    /// its accounts remember more than a transaction may know (an authority that an earlier one
+    /// touched counts as existing: 12,500 gas of refund, EIP-7702).
+    pub(crate) fn transact(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        envelope: Option<&Envelope>,
+        fees: Fees,
+    ) -> Result<Executed, TxError> {
+        let mut attempt = self.attempt(tx, sender, envelope, fees)?;
+        self.state_mut().commit(&mut attempt.changes);
+        self.give_table(attempt.changes);
+        self.credit(attempt.fees.as_ref())?;
+        Ok(attempt.executed)
+    }
+
+    /// Credits a transaction's fees; `None` if it pays none, or has paid.
+    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), SourceError> {
+        self.state_mut().credit(fees).map_err(|error| error.0)
     }
 
     /// What a user's transaction pays on an OP chain besides gas and value; `None` on Ethereum.
@@ -280,10 +209,8 @@ impl<'a, S: StateSource> Machine<'a, S> {
         envelope: Option<&Envelope>,
         fees: Fees,
     ) -> Result<Attempt, TxError> {
-        let _flushed = self.state_mut();
         let result = self.run(tx, sender, envelope, fees);
         let changes = self.take_changes();
-        self.database().restless = false;
         let (executed, fees) = result?;
         Ok(Attempt { executed, fees, changes })
     }
@@ -293,6 +220,13 @@ impl<'a, S: StateSource> Machine<'a, S> {
         match self {
             Self::Eth(_) => Ok(None),
             Self::Op(evm) => fetch_l1_info(evm).map(|info| Some(info.clone())),
+        }
+    }
+
+    /// Reads the L1 attributes again for the next transaction: no user's has been executed yet.
+    pub(crate) fn forget_l1_info(&mut self) {
+        if let Self::Op(evm) = self {
+            evm.ctx().chain.l2_block = None;
         }
     }
 
@@ -355,7 +289,6 @@ impl<'a, S: StateSource> Machine<'a, S> {
         contract: Address,
         input: Bytes,
     ) -> Result<SystemOutcome, SourceError> {
-        let _flushed = self.state_mut();
         let result = match self {
             Self::Eth(evm) => {
                 evm.ctx().tx = TxEnv::new_system_tx(contract, input);
@@ -370,7 +303,7 @@ impl<'a, S: StateSource> Machine<'a, S> {
         };
         let mut changes = self.take_changes();
         let outcome = result?;
-        self.database().commit(&mut changes, false);
+        self.state_mut().commit(&mut changes);
         self.give_table(changes);
         Ok(outcome)
     }

@@ -21,7 +21,7 @@ use crate::{
 /// millisecond of work, and waking and setting up costs a tenth of that.
 const WORTH_WAKING: u64 = 2_000_000;
 
-/// And for so many calls of programs, to prepare them.
+/// And for so many calls of programs, or transfers whose accounts can be read ahead.
 const WORTH_PREPARING: usize = 256;
 
 /// How to execute blocks. All ways give the same result; they differ in speed.
@@ -35,8 +35,7 @@ pub struct ExecutorConfig {
     /// For tests: a seed that disturbs the schedule, and makes even the smallest block run ahead.
     pub perturb: Option<u64>,
     /// Whether what a block touches is kept ([`Execution::accesses`]). It costs each transaction
-    /// that needs no EVM about a tenth of its time, and each that does its place in a journal that
-    /// lives on from one to the next.
+    /// that needs no EVM up to a tenth of its time.
     pub record: bool,
 }
 
@@ -218,7 +217,7 @@ impl Executor {
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
         let mut executor = executor.recorded(record)?;
         let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
-        match self.plan(block, &mut executor) {
+        match self.plan(block, parent.remembers(), &mut executor) {
             Plan::Alone => execute_with(executor, block, along),
             Plan::RunAhead(candidates) => self.scope(pool, spec, context, parent, |ahead| {
                 ahead.offer(candidates.into_iter());
@@ -230,7 +229,8 @@ impl Executor {
             Plan::Prepare(rules, code_hashes) => {
                 let setting = Setting::new(spec.chain_id, &context.rules(spec), &context);
                 let library = &knowledge.library;
-                let preparation = Preparation::new(block, rules, setting, library, code_hashes);
+                let preparation =
+                    Preparation::new((block, parent), rules, setting, library, code_hashes);
                 pool.in_place_scope(|scope| {
                     for _ in 1..self.config.workers {
                         scope.spawn(|_| preparation.run());
@@ -246,6 +246,7 @@ impl Executor {
     fn plan<S: StateSource>(
         &self,
         block: &RecoveredBlock,
+        remembers: bool,
         executor: &mut BlockExecutor<'_, S>,
     ) -> Plan {
         let Some(rules) = executor.simple.clone() else { return Plan::Alone };
@@ -265,6 +266,7 @@ impl Executor {
                     code_hashes.insert(to, code_hash);
                     calls += 1;
                 }
+                Class::Transfer if remembers => calls += 1,
                 Class::Evm | Class::Transfer => {}
             }
         }
@@ -345,7 +347,7 @@ enum Plan {
     Alone,
     /// Execute what is for the EVM; each transaction with whether it is cheap.
     RunAhead(Vec<(Transaction, Address, bool)>),
-    /// Prepare the calls of programs; with the code of the contracts called.
+    /// Prepare what needs no EVM; with the code of the contracts called.
     Prepare(SimpleRules, AddressMap<B256>),
 }
 

@@ -1,12 +1,12 @@
-//! Preparing calls of known programs on other threads: the hashes of mapping slots are half of their
-//! cost, and need nothing but the transaction.
+//! Preparing what the committer does without the EVM on other threads: the hashes of mapping slots are
+//! half of the cost of a known call, and reading accounts from disk most of that of a transfer.
 
 use std::sync::{
     OnceLock,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use banyan_primitives::{Address, AddressMap, B256, RecoveredBlock};
+use banyan_primitives::{AddressMap, B256, RecoveredBlock, SourceError, StateSource};
 
 use crate::{
     program::{Library, Prepared, Scratch},
@@ -17,9 +17,11 @@ use crate::{
 /// Transactions that a thread takes at a time.
 const CHUNK: usize = 16;
 
-/// One block's program calls, prepared by workers before the committer gets to them.
-pub(crate) struct Preparation<'a> {
+/// One block's simple transactions, prepared by workers before the committer gets to them.
+pub(crate) struct Preparation<'a, S> {
     block: &'a RecoveredBlock,
+    /// The parent state; read ahead if it remembers.
+    source: S,
     rules: SimpleRules,
     setting: Setting,
     library: &'a Library,
@@ -31,9 +33,9 @@ pub(crate) struct Preparation<'a> {
     stopped: AtomicBool,
 }
 
-impl<'a> Preparation<'a> {
+impl<'a, S> Preparation<'a, S> {
     pub(crate) fn new(
-        block: &'a RecoveredBlock,
+        (block, source): (&'a RecoveredBlock, S),
         rules: SimpleRules,
         setting: Setting,
         library: &'a Library,
@@ -42,6 +44,7 @@ impl<'a> Preparation<'a> {
         let prepared = block.body.transactions.iter().map(|_| OnceLock::new()).collect();
         Self {
             block,
+            source,
             rules,
             setting,
             library,
@@ -53,11 +56,14 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    /// What is there for the transaction at `index`, which is the committer's now.
+    /// The committer is at the transaction at `index`.
+    pub(crate) fn reached(&self, index: u32) {
+        self.position.store(index as usize, Ordering::Relaxed);
+    }
+
+    /// What is there for the transaction at `index`.
     pub(crate) fn get(&self, index: u32) -> Option<&Prepared> {
-        let index = index as usize;
-        self.position.store(index, Ordering::Relaxed);
-        self.prepared.get(index)?.get()
+        self.prepared.get(index as usize)?.get()
     }
 
     /// Sends the workers home.
@@ -66,7 +72,10 @@ impl<'a> Preparation<'a> {
     }
 
     /// What a worker thread does.
-    pub(crate) fn run(&self) {
+    pub(crate) fn run(&self)
+    where
+        S: StateSource,
+    {
         let mut scratch = Scratch::default();
         while !self.stopped.load(Ordering::Relaxed) {
             // Nothing is gained by what the committer is about to do itself.
@@ -77,20 +86,35 @@ impl<'a> Preparation<'a> {
                 return;
             }
             for index in start..self.prepared.len().min(start + CHUNK) {
-                self.prepare(index, &mut scratch);
+                // What cannot be read will fail where it matters.
+                let _ = self.prepare(index, &mut scratch);
             }
         }
     }
 
-    fn prepare(&self, index: usize, scratch: &mut Scratch) {
-        let (tx, sender): (_, Address) =
-            (&self.block.body.transactions[index], self.block.senders[index]);
-        let Some(simple) = self.rules.read(tx) else { return };
-        let Some(code_hash) = self.code_hashes.get(&simple.to) else { return };
-        let call = self.setting.call(&simple, sender, *code_hash);
-        if let Some(prepared) = self.library.prepare(&call, scratch) {
-            // Nobody else has this index.
-            let _ = self.prepared[index].set(prepared);
+    fn prepare(&self, index: usize, scratch: &mut Scratch) -> Result<(), SourceError>
+    where
+        S: StateSource,
+    {
+        let (tx, sender) = (&self.block.body.transactions[index], self.block.senders[index]);
+        let Some(simple) = self.rules.read(tx) else { return Ok(()) };
+        let remembers = self.source.remembers();
+        if remembers {
+            self.source.account(&sender)?;
         }
+        let Some(code_hash) = self.code_hashes.get(&simple.to) else {
+            return if remembers { self.source.account(&simple.to).map(drop) } else { Ok(()) };
+        };
+        let call = self.setting.call(&simple, sender, *code_hash);
+        let Some(prepared) = self.library.prepare(&call, scratch) else { return Ok(()) };
+        if remembers {
+            // Most hashes are slots of the contract called.
+            for slot in prepared.hashes() {
+                self.source.storage(&simple.to, slot)?;
+            }
+        }
+        // Nobody else has this index.
+        let _ = self.prepared[index].set(prepared);
+        Ok(())
     }
 }

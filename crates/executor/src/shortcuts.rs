@@ -85,6 +85,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         let Some(simple) = self.simple.as_ref().and_then(|rules| rules.read(tx)) else {
             return Ok(Shortcut::None(None));
         };
+        if let Some((preparation, index)) = self.preparation.zip(index) {
+            preparation.reached(index);
+        }
         if simple.input.is_empty()
             && self.machine.account(simple.to)?.is_none_or(|account| !account.has_code())
             && let Some(executed) = self.transfer(&simple, sender, envelope)?

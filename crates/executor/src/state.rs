@@ -38,13 +38,10 @@ pub(crate) struct BlockState<S> {
     /// Code known from other blocks.
     shared_codes: Option<Arc<CodeCache>>,
     fees: FeeCounters,
-    /// The journal holds changes of earlier transactions that are not here yet.
-    pub(crate) unsettled: bool,
-    /// The last transaction created or destroyed an account: the journal cannot hold more than one
-    /// of those.
-    pub(crate) restless: bool,
     /// What is touched, if that is to be kept.
     pub(crate) log: Option<Box<AccessLog>>,
+    /// A slot was read that does not show in the journal.
+    pub(crate) hidden_read: bool,
 }
 
 fn cleared(entry: &AccountDiff) -> bool {
@@ -100,9 +97,8 @@ impl<S: StateSource> BlockState<S> {
             codes: B256Map::default(),
             shared_codes: None,
             fees: FeeCounters::default(),
-            unsettled: false,
-            restless: false,
             log: None,
+            hidden_read: false,
         }
     }
 
@@ -193,16 +189,13 @@ impl<S: StateSource> BlockState<S> {
     /// Keeps what is touched from now on.
     pub(crate) fn record(&mut self) -> Result<(), DbError> {
         let mut log = AccessLog::default();
-        for recipient in self.fee_recipients() {
+        for index in 0..self.fees.len() {
+            let recipient = self.fees.recipient(index);
             let account = self.entry(recipient)?.after.unwrap_or_default();
             log.recipients.push((recipient, account.balance));
         }
         self.log = Some(Box::new(log));
         Ok(())
-    }
-
-    pub(crate) fn fee_recipients(&self) -> Vec<Address> {
-        (0..self.fees.len()).map(|index| self.fees.recipient(index)).collect()
     }
 
     /// Notes a balance that was written.
@@ -228,20 +221,19 @@ impl<S: StateSource> BlockState<S> {
         Ok(())
     }
 
-    /// Takes over what one transaction left in revm's journal, or several did (`many`); the table's
-    /// room is left for the next.
-    pub(crate) fn commit(&mut self, changes: &mut EvmState, many: bool) {
+    /// Takes over what a transaction left in revm's journal; the table's room is left for the next.
+    pub(crate) fn commit(&mut self, changes: &mut EvmState) {
         if let Some(log) = &mut self.log {
             log.evm(changes);
         }
         for (address, account) in changes.drain() {
             if account.is_touched() {
-                self.commit_account(address, account, many);
+                self.commit_account(address, account);
             }
         }
     }
 
-    fn commit_account(&mut self, address: Address, account: revm::state::Account, many: bool) {
+    fn commit_account(&mut self, address: Address, account: revm::state::Account) {
         self.fees.watch(account.info.balance);
         let entry = self.accounts.get_mut(&address).expect("revm loads what it touches");
         if account.is_selfdestructed() {
@@ -259,8 +251,7 @@ impl<S: StateSource> BlockState<S> {
         }
         entry.after = Some(now);
         for (slot, value) in account.storage {
-            // Of several transactions the last one may only have read it.
-            if many || value.is_changed() {
+            if value.is_changed() {
                 grow(&mut entry.storage);
                 let old = (value.original_value, value.original_value);
                 entry.storage.entry(slot).or_insert(old).1 = value.present_value;
@@ -295,7 +286,7 @@ impl<S: StateSource> BlockState<S> {
                 let before = before(&account);
                 let unseen = || AccountDiff { before, after: before, ..Default::default() };
                 self.accounts.entry(address).or_insert_with(unseen);
-                self.commit_account(address, account, false);
+                self.commit_account(address, account);
             }
         }
     }
@@ -333,6 +324,7 @@ impl<S: StateSource> BlockState<S> {
     /// Forgets everything but code, to begin again on the parent's state.
     pub(crate) fn forget(&mut self) {
         self.accounts.clear();
+        self.hidden_read = false;
     }
 
     pub(crate) fn source(&self) -> &S {

@@ -60,6 +60,10 @@ impl<'a> SharedView<'a> {
 }
 
 impl StateSource for SharedView<'_> {
+    fn remembers(&self) -> bool {
+        self.memory.is_some()
+    }
+
     fn account(&self, address: &Address) -> Result<Option<Account>, SourceError> {
         let read = || self.view().account(address);
         match &self.memory {

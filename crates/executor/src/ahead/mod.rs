@@ -313,11 +313,12 @@ impl<'a, S> RunAhead<'a, S> {
     }
 
     /// The index of a transaction that was offered, the first from the committer's position on.
-    pub(crate) fn find(&self, tx: &Transaction) -> Option<u32> {
+    pub(crate) fn find(&self, tx: &Transaction, sender: Address) -> Option<u32> {
         let position = self.position.load(Ordering::Relaxed);
         let entries = self.entries();
         let rest = entries.get(position as usize..)?;
-        let found = rest.iter().position(|entry| entry.tx.hash() == tx.hash())?;
+        let found =
+            rest.iter().position(|entry| entry.sender == sender && entry.tx.hash() == tx.hash())?;
         Some(position + found as u32)
     }
 

@@ -83,11 +83,12 @@ impl<'a, S: StateSource> Scout<'a, S> {
         self.machine.state_mut().source().begin(order, entry.clone());
         let envelope = self.ahead.is_op().then(|| entry.envelope());
         let result = self.machine.attempt(&entry.tx, entry.sender, envelope, Fees::Counted);
+        let result = result.ok().filter(|_| !self.machine.state_mut().hidden_read);
         self.ahead.count_attempt();
         let snapshot = self.machine.state_mut().source();
         let (saw_versions, blocked) = (snapshot.saw_versions(), snapshot.blocked());
         let mut keys = Vec::new();
-        let found = result.ok().map(|attempt| {
+        let found = result.map(|attempt| {
             keys = written(&attempt.changes);
             self.ahead.publish(job.index, &attempt.changes, Certainty::Guess);
             Box::new(Ahead { attempt, saw_versions })

@@ -178,6 +178,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The hashes.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = U256> {
+        self.values.iter().map(|(_, value)| *value)
+    }
+
     /// Whether it is for this call of this program.
     fn is_for(&self, call: &CallEnv<'_>, program: &Arc<Program>) -> bool {
         Arc::ptr_eq(&self.program, program)

@@ -110,8 +110,13 @@ impl Chain {
     /// The next block.
     pub(crate) fn step(&mut self) -> Step {
         let rules = self.world.spec.rules(self.number, self.time, self.is_merged());
-        let header = self.header(&rules);
+        let mut header = self.header(&rules);
         let count = match self.rng.random_range(0..10) {
+            // More than workers look ahead.
+            0 if self.rng.random_ratio(1, 40) => {
+                header.gas_limit = 1_000_000_000;
+                self.rng.random_range(520..700)
+            }
             0 => self.rng.random_range(20..40),
             1 | 2 => self.rng.random_range(10..20),
             _ => self.rng.random_range(1..10),

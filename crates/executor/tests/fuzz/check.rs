@@ -8,7 +8,8 @@ use std::{
 
 use banyan_chainspec::{ChainSpec, OpFork};
 use banyan_executor::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionStats, Executor, ExecutorConfig, ProgramMode,
+    BlockContext, BlockExecutor, BlockOutput, ExecutionError, ExecutionStats, Executor,
+    ExecutorConfig, ProgramMode,
 };
 use banyan_primitives::{
     Address, RecoveredBlock, SealedBlock, StateDiff, Transaction, TransactionTrait,
@@ -21,6 +22,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     chain::{Chain, Sent, Step, digest, oracle, told},
+    faulty::{Fault, Faulty},
     lists, loud,
     world::{World, is_op},
 };
@@ -73,16 +75,39 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
         for executor in &executors {
             let failure =
                 |reason| Failure { seed, block: index, config: executor.config().clone(), reason };
-            let result = guarded(|| {
-                for (block, verdict) in step.blocks.iter().zip(&verdicts) {
-                    check_block(executor, spec, block, &step, verdict, &mut stats)?;
-                }
-                check_build(executor, spec, &step)
-            });
-            result.map_err(failure)?;
+            check_step(executor, spec, &step, &verdicts, &mut stats).map_err(failure)?;
         }
     }
     Ok(stats)
+}
+
+/// All that is executed for a step: its blocks, then what is built from it; or both at once, as in a
+/// node.
+fn check_step(
+    executor: &Executor,
+    spec: &ChainSpec,
+    step: &Step,
+    verdicts: &[Verdict],
+    stats: &mut ExecutionStats,
+) -> Result<(), String> {
+    let mut blocks = || {
+        let mut all = step.blocks.iter().zip(verdicts);
+        all.try_for_each(|(block, verdict)| {
+            check_block(executor, spec, block, step, verdict, stats)
+        })
+    };
+    let build = || check_build(executor, spec, step);
+    if step.build.is_some_and(|seed| seed % 16 == 1) {
+        guarded(|| check_faults(executor, spec, step, verdicts))?;
+    }
+    if step.build.is_none_or(|seed| seed % 4 != 0) {
+        return guarded(|| blocks().and_then(|()| build()));
+    }
+    std::thread::scope(|scope| {
+        let built = scope.spawn(|| guarded(build));
+        let executed = guarded(&mut blocks);
+        executed.and(built.join().expect("panics are caught"))
+    })
 }
 
 /// The oracle against itself: each transaction alone, on the state that those before it left, with
@@ -129,6 +154,38 @@ fn guarded(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
         heard if heard.is_empty() => result,
         heard => Err(result.err().unwrap_or_default() + &heard.join("; ")),
     }
+}
+
+/// On a state that cannot be read at one place the executor says so, or needed nothing from there;
+/// and if only its threads cannot read it, that is no matter.
+fn check_faults(
+    executor: &Executor,
+    spec: &ChainSpec,
+    step: &Step,
+    verdicts: &[Verdict],
+) -> Result<(), String> {
+    let good = step.blocks.last().expect("the block of what was accepted");
+    let verdict = verdicts.last().expect("one of each block");
+    let mut addresses: Vec<_> = good.senders.iter().copied().collect();
+    addresses.extend(good.body.transactions.iter().filter_map(|tx| tx.to()));
+    let seed = step.build.unwrap_or_default() as usize;
+    let Some(address) = addresses.get(seed / 16 % addresses.len().max(1)).copied() else {
+        return Ok(());
+    };
+    for fault in [Fault::Error, Fault::WorkersPanic] {
+        let parent = Faulty { state: &step.parent, address, fault };
+        let mut root = |diff: &StateDiff| Ok(digest(diff));
+        let found = executor.execute_block_with_roots(spec, good, &parent, &mut root);
+        match (found, fault) {
+            (Err(ExecutionError::Source(_)), Fault::Error) => {}
+            (found, _) => {
+                let found = found.map(|found| found.output).map_err(|error| format!("{error:?}"));
+                compare(found, verdict.clone(), step)
+                    .map_err(|difference| format!("{fault:?} at {address}: {difference}"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn verdict(spec: &ChainSpec, block: &RecoveredBlock, step: &Step) -> Verdict {
@@ -440,12 +497,8 @@ fn attempt(
     let spec = &world.spec;
     let run = |executor: &Executor, step: &Step| {
         check_oracle(world, step)?;
-        let mut stats = ExecutionStats::default();
-        for block in &step.blocks {
-            let verdict = verdict(spec, block, step);
-            check_block(executor, spec, block, step, &verdict, &mut stats)?;
-        }
-        check_build(executor, spec, step)
+        let verdicts: Vec<_> = step.blocks.iter().map(|block| verdict(spec, block, step)).collect();
+        check_step(executor, spec, step, &verdicts, &mut ExecutionStats::default())
     };
     (0..ATTEMPTS).find_map(|_| {
         let executor = Executor::new(config.clone());

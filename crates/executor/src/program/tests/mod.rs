@@ -263,7 +263,7 @@ impl World {
                 db.storage(*address, *slot).unwrap();
             }
         }
-        db.commit(&mut state, false);
+        db.commit(&mut state);
         let diff = db.diff().unwrap();
         self.state.apply(&diff);
         (by, success)
