@@ -89,8 +89,8 @@ fn journal(args: &JournalArgs) -> Result<()> {
 
 fn executor(args: &ExecutorBenchArgs) -> Result<()> {
     let config = bench_config(&args.replay)?;
-    let against =
-        ExecutorConfig { workers: usize::from(args.against_workers), ..config.executor.clone() };
+    let workers = usize::from(args.against_workers);
+    let against = ExecutorConfig { workers, record: workers > 1, ..config.executor.clone() };
     let report = banyan_node::bench_executor(&config, &against)?;
     print_report(args.replay.json, &report, &report.to_json())
 }

@@ -268,11 +268,9 @@ fn pool(args: &TxPoolArgs, limits: &RpcLimitArgs) -> PoolConfig {
 /// `--executor.*`.
 pub(crate) fn executor(args: &ExecutorArgs) -> ExecutorConfig {
     let default = ExecutorConfig::default();
-    ExecutorConfig {
-        workers: args.workers.map_or(default.workers, usize::from),
-        programs: args.programs,
-        ..default
-    }
+    let workers = args.workers.map_or(default.workers, usize::from);
+    // What a block touches serves those that run ahead.
+    ExecutorConfig { workers, programs: args.programs, record: workers > 1, ..default }
 }
 
 fn persistence(args: &NodeArgs) -> ChainConfig {

@@ -65,7 +65,7 @@ impl Arguments {
             Programs::On => ProgramMode::On,
         };
         let workers = self.workers.unwrap_or(ExecutorConfig::default().workers);
-        ExecutorConfig { workers, programs, perturb: self.perturb }
+        ExecutorConfig { workers, programs, perturb: self.perturb, record: true }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use banyan_chainspec::ChainSpec;
 use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
-use banyan_executor::{BlockOutput, Execution, ExecutionError, execute_block_with_roots};
+use banyan_executor::{Along, BlockOutput, Execution, ExecutionError, execute_block_with_roots};
 use banyan_primitives::{
     B256, RecoveredBlock, SourceError, StateDiff,
     trie::{HashedDiff, TrieSource},
@@ -38,13 +38,20 @@ impl Chain {
         let started = Instant::now();
         let parent = &SharedView::new(parent, self.executor.config().workers);
         let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
-        let execution =
-            self.executor.execute_block_with_roots(&self.spec, block, parent, &mut root);
+        // A block that was reverted and comes back.
+        let list = self.accesses.peek(&block.hash()).map(|accesses| accesses.list());
+        let along = Along { state_root: Some(&mut root), list, ..Along::default() };
+        let execution = self.executor.execute_block_with(&self.spec, block, parent, along);
+        let mut accesses = None;
         if let Ok(execution) = &execution {
             record_execution(block.number(), &execution.stats);
+            accesses.clone_from(&execution.accesses);
         }
         let outcome = outcome(execution.map(|Execution { output, .. }| output))?;
-        self.settle(block, parent, outcome, started.elapsed())
+        let verdict = self.settle(block, parent, outcome, started.elapsed())?;
+        // An executor that was wrong about a block may have noted what is wrong.
+        let accesses = accesses.filter(|_| !self.executor.is_distrusted());
+        Ok(verdict.map(|executed| executed.with_accesses(accesses)))
     }
 
     /// The verdict on what the executor made of a block in the time `execute`. Is it against the

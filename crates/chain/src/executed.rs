@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use banyan_executor::{BlockOutput, ExecutionStats};
+use banyan_executor::{BlockAccesses, BlockOutput, ExecutionStats};
 use banyan_primitives::{B256, B256Map, BlockRef, RecoveredBlock};
 use banyan_state::Layer;
 
@@ -24,6 +24,8 @@ pub struct ExecutedBlock {
     pub layer: Arc<Layer>,
     /// How long it took.
     pub timings: BlockTimings,
+    /// What it touched, if that was kept.
+    pub accesses: Option<Arc<BlockAccesses>>,
     /// Index of each transaction, by hash.
     transactions: B256Map<usize>,
 }
@@ -38,7 +40,13 @@ impl ExecutedBlock {
     ) -> Self {
         let transactions = block.body.transactions.iter().enumerate();
         let transactions = transactions.map(|(index, tx)| (*tx.hash(), index)).collect();
-        Self { block, output: Arc::new(output), layer: Arc::new(layer), timings, transactions }
+        let (output, layer) = (Arc::new(output), Arc::new(layer));
+        Self { block, output, layer, timings, accesses: None, transactions }
+    }
+
+    /// With what it touched.
+    pub fn with_accesses(self, accesses: Option<Arc<BlockAccesses>>) -> Self {
+        Self { accesses, ..self }
     }
 
     /// Height and hash.

@@ -55,6 +55,9 @@ impl Chain {
 
     /// A valid block joins the tree. It becomes durable when it is made head (`make_durable`).
     fn put_on_tree(&mut self, block: Arc<ExecutedBlock>) {
+        if let Some(accesses) = &block.accesses {
+            self.accesses.put(block.block.hash(), Arc::clone(accesses));
+        }
         self.tree.insert(block);
         self.publish();
     }

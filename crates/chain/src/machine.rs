@@ -5,7 +5,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use banyan_chainspec::ChainSpec;
-use banyan_executor::Executor;
+use banyan_executor::{BlockAccesses, Executor};
 use banyan_primitives::{B256, BlockRef, RecoveredBlock, SealedHeader, SourceError};
 use banyan_state::{Layer, StateView};
 use banyan_storage::{BlockRead, Database, Journal, StorageError};
@@ -35,6 +35,8 @@ pub(crate) struct Chain {
     /// on the tree: the consensus client may discard them, or find fault with what came along
     /// (blob hashes).
     pub(crate) built: LruCache<B256, Arc<ExecutedBlock>>,
+    /// What recent blocks touched: one that was persisted and reverted may have to run again.
+    pub(crate) accesses: LruCache<B256, Arc<BlockAccesses>>,
     pub(crate) total_difficulties: TotalDifficulties,
     pub(crate) safe: Option<SealedHeader>,
     pub(crate) finalized: Option<SealedHeader>,

@@ -25,6 +25,9 @@ const CHANGES_KEPT: usize = 256;
 /// Built blocks that wait for their newPayload; older ones are executed again if they come.
 const BUILT_KEPT: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
 
+/// Blocks of which it is known what they touch: some 200 bytes for each transaction and more.
+const ACCESSES_KEPT: NonZeroUsize = NonZeroUsize::new(32).expect("not zero");
+
 impl Chain {
     /// Opens the chain of `spec` in `db`.
     pub(crate) fn open(
@@ -60,6 +63,7 @@ impl Chain {
             invalid: InvalidCache::new(),
             buffer: OrphanBuffer::new(),
             built: LruCache::new(BUILT_KEPT),
+            accesses: LruCache::new(ACCESSES_KEPT),
             total_difficulties: TotalDifficulties::new(),
             safe,
             finalized,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
 use banyan_primitives::{
     Address, B256, Header, Receipt, RecoveredBlock, Requests, SourceError, StateDiff, StateSource,
@@ -5,7 +7,9 @@ use banyan_primitives::{
 };
 
 use crate::{
-    BlockContext, ExecutionError, ExecutionStats, TxError,
+    Along, BlockAccesses, BlockContext, Committed, Execution, ExecutionError, ExecutionStats,
+    TxError,
+    access_log::{Mark, Written},
     ahead::{Certainty, RunAhead, Scout},
     evm::{Attempt, Executed, Fees, Machine},
     executor::Knowledge,
@@ -20,8 +24,14 @@ use crate::{
 /// Blob gas of one blob (EIP-4844).
 const GAS_PER_BLOB: u64 = 1 << 17;
 
+/// Transactions after which an observer is called.
+const BATCH: usize = 64;
+
 /// `depositReceiptVersion` since Canyon.
 const CANYON_RECEIPT_VERSION: u64 = 1;
+
+/// Is shown what was committed, while the block still runs.
+pub type Observer<'a> = dyn FnMut(Committed<'_>) + 'a;
 
 /// Computes the state root after the changes so far, for receipts before Byzantium.
 pub type StateRootFn<'a> = dyn FnMut(&StateDiff) -> Result<B256, SourceError> + 'a;
@@ -133,6 +143,15 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         Ok(executor)
     }
 
+    /// Keeps what is touched from now on, if that `is_wanted`.
+    pub(crate) fn recorded(mut self, is_wanted: bool) -> Result<Self, SourceError> {
+        if is_wanted {
+            self.machine.state_mut().record().map_err(|error| error.0)?;
+            self.scratch.keeps_reads = true;
+        }
+        Ok(self)
+    }
+
     /// Shares with other blocks what does not depend on the block.
     pub(crate) fn with_knowledge(mut self, knowledge: &'a Knowledge) -> Self {
         self.machine.state_mut().share_codes(knowledge.codes.clone());
@@ -164,6 +183,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Makes room for the receipts and accounts of so many transactions.
     pub fn reserve(&mut self, transactions: usize) {
         self.receipts.reserve(transactions);
+        if let Some(log) = self.machine.log() {
+            log.reserve(transactions);
+        }
         // Sender and receiver.
         self.machine.state_mut().reserve(2 * transactions + 8);
     }
@@ -183,7 +205,11 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// System calls and irregular state changes that come before the transactions (EIP-2935, 4788,
     /// the DAO fork, Canyon's create2 deployer).
     pub fn begin(&mut self) -> Result<(), ExecutionError> {
-        system::open_block(&mut self.machine, self.spec, &self.rules, &self.context)
+        system::open_block(&mut self.machine, self.spec, &self.rules, &self.context)?;
+        if let Some(log) = self.machine.log() {
+            log.next();
+        }
+        Ok(())
     }
 
     /// Executes one transaction. On an error nothing has changed.
@@ -224,6 +250,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         };
         if let (Some(ahead), Some(index)) = (self.ahead, index) {
             ahead.close(index);
+        }
+        if let Some(log) = self.machine.log() {
+            log.next();
         }
 
         let gas_used = self.counted_gas(tx, &executed);
@@ -369,6 +398,16 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         ommers: &[Header],
         withdrawals: Option<&[Withdrawal]>,
     ) -> Result<BlockOutput, ExecutionError> {
+        let requests = self.end(ommers, withdrawals)?;
+        Ok(self.into_output(requests)?.0)
+    }
+
+    /// What comes after the transactions; gives the requests.
+    fn end(
+        &mut self,
+        ommers: &[Header],
+        withdrawals: Option<&[Withdrawal]>,
+    ) -> Result<Option<Requests>, ExecutionError> {
         if let Some(library) = self.library {
             library.earn(self.gas_used);
         }
@@ -377,13 +416,32 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         if !self.rules.is(Fork::Paris) {
             system::reward(&mut self.machine, &self.rules, &self.context, ommers)?;
         }
-        Ok(BlockOutput {
-            diff: self.machine.state_mut().take_diff()?,
+        Ok(requests)
+    }
+
+    fn into_output(
+        mut self,
+        requests: Option<Requests>,
+    ) -> Result<(BlockOutput, Option<Arc<BlockAccesses>>), SourceError> {
+        let state = self.machine.state_mut();
+        let log = state.log.take();
+        let output = BlockOutput {
+            diff: state.take_diff()?,
             receipts: self.receipts,
             gas_used: self.gas_used,
             blob_gas_used: self.blob_gas_used,
             requests,
-        })
+        };
+        Ok((output, log.map(|log| Arc::new(BlockAccesses::new(*log)))))
+    }
+
+    /// Shows an observer what it has not seen: `shown` says how far it has.
+    fn show_to(&mut self, observer: &mut Observer<'_>, shown: &mut (usize, Mark)) {
+        let (receipts, since) = *shown;
+        let Some(log) = self.machine.log() else { return };
+        *shown = (self.receipts.len(), log.here());
+        let written = Written { log, since };
+        observer(Committed { receipts: &self.receipts[receipts..], written });
     }
 
     /// Rules that depend on type and chain family alone; revm checks the rest.
@@ -481,7 +539,7 @@ pub fn execute_block<S: StateSource>(
     block: &RecoveredBlock,
     parent: S,
 ) -> Result<BlockOutput, ExecutionError> {
-    execute(spec, block, parent, None)
+    execute(spec, block, parent, Along::default())
 }
 
 /// As [`execute_block`], with the state roots that receipts carry before Byzantium: `state_root`
@@ -492,28 +550,30 @@ pub fn execute_block_with_roots<S: StateSource>(
     parent: S,
     state_root: &mut StateRootFn<'_>,
 ) -> Result<BlockOutput, ExecutionError> {
-    execute(spec, block, parent, Some(state_root))
+    execute(spec, block, parent, Along { state_root: Some(state_root), ..Along::default() })
 }
 
 fn execute<S: StateSource>(
     spec: &ChainSpec,
     block: &RecoveredBlock,
     parent: S,
-    state_root: Option<&mut StateRootFn<'_>>,
+    along: Along<'_>,
 ) -> Result<BlockOutput, ExecutionError> {
     let executor = BlockExecutor::new(spec, BlockContext::from_header(&block.header), parent);
-    Ok(execute_with(executor, block, state_root)?.0)
+    Ok(execute_with(executor, block, along)?.output)
 }
 
 /// Executes a block with an executor that has just been made for it.
 pub(crate) fn execute_with<S: StateSource>(
     mut executor: BlockExecutor<'_, S>,
     block: &RecoveredBlock,
-    state_root: Option<&mut StateRootFn<'_>>,
-) -> Result<(BlockOutput, ExecutionStats), ExecutionError> {
+    along: Along<'_>,
+) -> Result<Execution, ExecutionError> {
     let transactions = block.transactions();
     executor.reserve(transactions.len());
+    let Along { state_root, mut observer, .. } = along;
     let mut state_root = state_root.filter(|_| !executor.rules.is(Fork::Byzantium));
+    let mut shown = <(usize, Mark)>::default();
 
     executor.begin()?;
     for (index, (tx, sender)) in transactions.enumerate() {
@@ -523,8 +583,16 @@ pub(crate) fn execute_with<S: StateSource>(
             let root = state_root(&executor.diff_so_far()?)?;
             executor.set_last_post_state(root);
         }
+        if let Some(observer) = observer.as_mut().filter(|_| (index + 1).is_multiple_of(BATCH)) {
+            executor.show_to(observer, &mut shown);
+        }
     }
     let withdrawals = block.body.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice());
     let stats = executor.stats();
-    Ok((executor.finish(&block.body.ommers, withdrawals)?, stats))
+    let requests = executor.end(&block.body.ommers, withdrawals)?;
+    if let Some(observer) = &mut observer {
+        executor.show_to(observer, &mut shown);
+    }
+    let (output, accesses) = executor.into_output(requests)?;
+    Ok(Execution { output, stats, accesses })
 }

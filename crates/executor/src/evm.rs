@@ -28,6 +28,7 @@ use revm::{
 
 use crate::{
     BlockContext, TxError,
+    access_log::AccessLog,
     ahead::Snapshot,
     collision::Eip7610,
     fees::FeeAmounts,
@@ -133,6 +134,11 @@ impl<'a, S: StateSource> Machine<'a, S> {
             Self::Eth(evm) => &mut evm.ctx().journaled_state.database,
             Self::Op(evm) => &mut evm.ctx().journaled_state.database,
         }
+    }
+
+    /// What is touched, if that is kept.
+    pub(crate) fn log(&mut self) -> Option<&mut AccessLog> {
+        self.state_mut().log.as_deref_mut()
     }
 
     /// The accounts that every transaction pays, in the order of [`FeeAmounts`].

@@ -6,7 +6,8 @@ use banyan_primitives::{
 };
 
 use crate::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn,
+    BlockAccessList, BlockAccesses, BlockContext, BlockExecutor, BlockOutput, ExecutionError,
+    Observer, StateRootFn,
     ahead::{self, RunAhead, Targets},
     block::{Class, execute_with},
     codes::CodeCache,
@@ -33,6 +34,9 @@ pub struct ExecutorConfig {
     pub programs: ProgramMode,
     /// For tests: a seed that disturbs the schedule, and makes even the smallest block run ahead.
     pub perturb: Option<u64>,
+    /// Whether what a block touches is kept ([`Execution::accesses`]). It costs each transaction
+    /// that needs no EVM up to a tenth of its time.
+    pub record: bool,
 }
 
 /// What is done with learnt programs.
@@ -48,16 +52,17 @@ pub enum ProgramMode {
 }
 
 impl Default for ExecutorConfig {
-    /// As many threads as there are cores.
+    /// As many threads as there are cores; accesses are recorded for those that run ahead.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { workers, programs: ProgramMode::default(), perturb: None }
+        Self { workers, programs: ProgramMode::default(), perturb: None, record: workers > 1 }
     }
 }
 
 impl ExecutorConfig {
     /// Plain sequential execution: the oracle.
-    pub const SEQUENTIAL: Self = Self { workers: 0, programs: ProgramMode::Off, perturb: None };
+    pub const SEQUENTIAL: Self =
+        Self { workers: 0, programs: ProgramMode::Off, perturb: None, record: false };
 }
 
 /// How the transactions of a block were executed.
@@ -88,6 +93,24 @@ pub struct Execution {
     pub output: BlockOutput,
     /// How it was executed.
     pub stats: ExecutionStats,
+    /// What it touched, if that was to be kept.
+    pub accesses: Option<Arc<BlockAccesses>>,
+}
+
+/// What may go along with the execution of a block.
+#[derive(Default)]
+#[allow(missing_debug_implementations)]
+pub struct Along<'a> {
+    /// Computes the state roots of receipts before Byzantium ([`execute_block_with_roots`]).
+    ///
+    /// [`execute_block_with_roots`]: crate::execute_block_with_roots
+    pub state_root: Option<&'a mut StateRootFn<'a>>,
+    /// What the block touches, from an earlier execution or from whoever made it: then every
+    /// transaction can be executed ahead, in any order. A list that is wrong costs time and nothing
+    /// else.
+    pub list: Option<&'a BlockAccessList>,
+    /// Is called every 64 transactions, and at the end.
+    pub observer: Option<&'a mut Observer<'a>>,
 }
 
 /// Executes blocks: worker threads that live as long as it does, and what was learnt from earlier
@@ -145,11 +168,11 @@ impl Executor {
         block: &RecoveredBlock,
         parent: &S,
     ) -> Result<Execution, ExecutionError> {
-        self.execute(spec, block, parent, None)
+        self.execute_block_with(spec, block, parent, Along::default())
     }
 
     /// As [`Self::execute_block`], with the state roots of receipts before Byzantium
-    /// ([`execute_block_with_roots`]).
+    /// ([`execute_block_with_roots`](crate::execute_block_with_roots)).
     pub fn execute_block_with_roots<S: StateSource + Sync>(
         &self,
         spec: &ChainSpec,
@@ -157,31 +180,51 @@ impl Executor {
         parent: &S,
         state_root: &mut StateRootFn<'_>,
     ) -> Result<Execution, ExecutionError> {
-        self.execute(spec, block, parent, Some(state_root))
+        let along = Along { state_root: Some(state_root), ..Along::default() };
+        self.execute_block_with(spec, block, parent, along)
     }
 
-    fn execute<S: StateSource + Sync>(
+    /// As [`Self::execute_block`], for a block that was executed before and touched what `list`
+    /// says.
+    pub fn execute_block_again<S: StateSource + Sync>(
         &self,
         spec: &ChainSpec,
         block: &RecoveredBlock,
         parent: &S,
-        state_root: Option<&mut StateRootFn<'_>>,
+        list: &BlockAccessList,
+    ) -> Result<Execution, ExecutionError> {
+        let along = Along { list: Some(list), ..Along::default() };
+        self.execute_block_with(spec, block, parent, along)
+    }
+
+    /// As [`Self::execute_block`], with all that may go along.
+    pub fn execute_block_with<S: StateSource + Sync>(
+        &self,
+        spec: &ChainSpec,
+        block: &RecoveredBlock,
+        parent: &S,
+        along: Along<'_>,
     ) -> Result<Execution, ExecutionError> {
         let context = BlockContext::from_header(&block.header);
+        let record = self.config.record || along.observer.is_some();
         if self.config.workers == 0 {
             let executor =
                 BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge);
-            return finish(executor, block, state_root);
+            return execute_with(executor.recorded(record)?, block, along);
         }
         let knowledge = &self.knowledge;
-        let mut executor =
+        let executor =
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
-        let Some(pool) = &self.pool else { return finish(executor, block, state_root) };
+        let mut executor = executor.recorded(record)?;
+        let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
         match self.plan(block, parent.remembers(), &mut executor) {
-            Plan::Alone => finish(executor, block, state_root),
+            Plan::Alone => execute_with(executor, block, along),
             Plan::RunAhead(candidates) => self.scope(pool, spec, context, parent, |ahead| {
                 ahead.offer(candidates.into_iter());
-                finish(executor.with_ahead(ahead), block, state_root)
+                if let Some(list) = along.list {
+                    ahead.know(list)?;
+                }
+                execute_with(executor.with_ahead(ahead), block, along)
             }),
             Plan::Prepare(rules, code_hashes) => {
                 let setting = Setting::new(spec.chain_id, &context.rules(spec), &context);
@@ -193,7 +236,7 @@ impl Executor {
                         scope.spawn(|_| preparation.run());
                     }
                     let _stop = OnDrop(|| preparation.stop());
-                    finish(executor.with_preparation(&preparation), block, state_root)
+                    execute_with(executor.with_preparation(&preparation), block, along)
                 })
             }
         }
@@ -287,15 +330,6 @@ impl Executor {
             build(executor.with_ahead(ahead))
         })
     }
-}
-
-fn finish<S: StateSource>(
-    executor: BlockExecutor<'_, &S>,
-    block: &RecoveredBlock,
-    state_root: Option<&mut StateRootFn<'_>>,
-) -> Result<Execution, ExecutionError> {
-    let (output, stats) = execute_with(executor, block, state_root)?;
-    Ok(Execution { output, stats })
 }
 
 /// An executor with shortcuts, or without: a state that cannot be read will say so again.

@@ -4,6 +4,8 @@
 //! step by step; [`call`] simulates. [`MemoryState`] is a state in maps, for oracles and tests.
 
 mod access;
+mod access_list;
+mod access_log;
 mod ahead;
 mod block;
 mod call;
@@ -33,8 +35,11 @@ mod tx;
 mod words;
 
 pub use access::Accesses;
+pub use access_list::{BlockAccesses, Committed};
+pub use alloy_eips::eip7928::BlockAccessList;
 pub use block::{
-    BlockExecutor, BlockOutput, StateRootFn, TxOutcome, execute_block, execute_block_with_roots,
+    BlockExecutor, BlockOutput, Observer, StateRootFn, TxOutcome, execute_block,
+    execute_block_with_roots,
 };
 pub use call::{
     CallError, CallLimits, CallOutcome, CallRequest, CallStatus, StateOverrides, call,
@@ -42,7 +47,7 @@ pub use call::{
 };
 pub use context::BlockContext;
 pub use error::{ExecutionError, TxError};
-pub use executor::{Execution, ExecutionStats, Executor, ExecutorConfig, ProgramMode};
+pub use executor::{Along, Execution, ExecutionStats, Executor, ExecutorConfig, ProgramMode};
 pub use l1_cost::{L1FeeReceipt, L1Fees, estimated_da_size, l1_cost, l1_fee_receipts};
 pub use memory::MemoryState;
 pub use precompiles::precompiles;

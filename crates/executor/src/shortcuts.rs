@@ -18,7 +18,7 @@ pub(crate) enum Shortcut {
     /// The transaction is executed.
     Taken(Executed),
     /// It is for the EVM; what is to be learnt from that.
-    None(Option<Watched>),
+    None(Option<Box<Watched>>),
 }
 
 /// A call for the EVM that the library wants to hear of.
@@ -146,7 +146,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         match library.follow(plan, &call, prepared, state, &mut self.scratch)? {
             Answer::Evm(watch) => {
                 self.stats.program_misses += u64::from(watch.missed);
-                Ok(Shortcut::None(Some(Watched { watch, code_hash })))
+                Ok(Shortcut::None(Some(Box::new(Watched { watch, code_hash }))))
             }
             Answer::Effect(effect) => {
                 let gas_used = effect.gas_used(&call);
@@ -177,6 +177,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         for (address, slot, value) in &effect.writes {
             state.set_slot(*address, *slot, *value).map_err(|error| error.0)?;
         }
+        if let Some(log) = &mut state.log {
+            log.program(&effect.accounts, &effect.reads);
+        }
         executed.logs = effect.logs;
         self.stats.programs += 1;
         self.show(ahead, tx, sender, &effect.writes)?;
@@ -206,14 +209,13 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Tells the library what the EVM made of a call that it watches.
     pub(crate) fn learn(
         &self,
-        watched: Option<Watched>,
+        watched: Option<Box<Watched>>,
         tx: &Transaction,
         sender: Address,
         Attempt { executed, changes, .. }: &Attempt,
     ) {
-        let Some(Watched { watch, code_hash }) = watched.filter(|it| it.watch.claims()) else {
-            return;
-        };
+        let Some(watched) = watched.filter(|it| it.watch.claims()) else { return };
+        let Watched { watch, code_hash } = *watched;
         let simple = self.simple.as_ref().and_then(|rules| rules.read(tx));
         let (Some(library), Some(tx)) = (self.library, simple) else { return };
         let outcome = Outcome {

@@ -171,14 +171,24 @@ impl SimpleRules {
         let (cost, fees) = self.fees(tx.price, gas_used, op);
         let op_cost = op.map_or(U256::ZERO, |op| op.l1 + op.operator.min(op.operator_most));
         let balance = account.balance - tx.value - cost - op_cost;
-        payer.after = Some(Account { balance, nonce: account.nonce + 1, ..account });
-        // A transfer of nothing touches nobody but the sender.
+        let mut paid = Account { balance, nonce: account.nonce + 1, ..account };
+        payer.after = Some(paid);
+        let mut received = receiver;
+        // A transfer of nothing changes nobody but the sender.
         if !tx.value.is_zero() {
             let receiver = state.entry(tx.to).map_err(|error| error.0)?;
-            let mut account = receiver.after.unwrap_or_default();
-            account.balance += tx.value;
-            receiver.after = Some(account);
-            state.watch(account.balance);
+            received = receiver.after.unwrap_or_default();
+            received.balance += tx.value;
+            receiver.after = Some(received);
+            state.watch(received.balance);
+        }
+        if let Some(log) = &mut state.log {
+            if sender == tx.to {
+                paid.balance += tx.value;
+            } else {
+                log.change(tx.to, &receiver, &received);
+            }
+            log.change(sender, &account, &paid);
         }
         state.credit(Some(&fees)).map_err(|error| error.0)?;
         Ok(Some(Executed { success: true, gas_used, logs: Vec::new() }))

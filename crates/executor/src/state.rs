@@ -13,6 +13,7 @@ use revm::{
 };
 
 use crate::{
+    access_log::AccessLog,
     codes::CodeCache,
     fees::{FeeAmounts, FeeCounters},
 };
@@ -37,6 +38,8 @@ pub(crate) struct BlockState<S> {
     /// Code known from other blocks.
     shared_codes: Option<Arc<CodeCache>>,
     fees: FeeCounters,
+    /// What is touched, if that is to be kept.
+    pub(crate) log: Option<Box<AccessLog>>,
     /// A slot was read that does not show in the journal.
     pub(crate) hidden_read: bool,
 }
@@ -82,7 +85,7 @@ pub(crate) fn after(account: &revm::state::Account) -> (Option<Account>, bool) {
     (Some(account_of(&account.info)), account.is_created())
 }
 
-fn account_of(info: &AccountInfo) -> Account {
+pub(crate) fn account_of(info: &AccountInfo) -> Account {
     Account { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash }
 }
 
@@ -94,6 +97,7 @@ impl<S: StateSource> BlockState<S> {
             codes: B256Map::default(),
             shared_codes: None,
             fees: FeeCounters::default(),
+            log: None,
             hidden_read: false,
         }
     }
@@ -115,7 +119,10 @@ impl<S: StateSource> BlockState<S> {
     /// Writes balance and nonce. Storage stays as it is.
     pub(crate) fn set_account(&mut self, address: Address, to: Account) -> Result<(), DbError> {
         self.fees.watch(to.balance);
-        self.entry(address)?.after = Some(to);
+        let before = self.entry(address)?.after.replace(to);
+        if let Some(log) = &mut self.log {
+            log.change(address, &before.unwrap_or_default(), &to);
+        }
         Ok(())
     }
 
@@ -128,6 +135,9 @@ impl<S: StateSource> BlockState<S> {
     ) -> Result<(), DbError> {
         let entry = self.entry(address)?;
         entry.storage.entry(slot).or_default().1 = value;
+        if let Some(log) = &mut self.log {
+            log.slot(address, slot, Some(value));
+        }
         Ok(())
     }
 
@@ -136,8 +146,12 @@ impl<S: StateSource> BlockState<S> {
         let code = Bytecode::new_legacy(code);
         let account = self.entry(address)?.after.unwrap_or_default();
         let code_hash = code.hash_slow();
+        self.set_account(address, Account { code_hash, ..account })?;
+        if let Some(log) = self.log.as_mut().filter(|_| account.code_hash != code_hash) {
+            log.code(code.original_bytes());
+        }
         self.codes.insert(code_hash, code);
-        self.set_account(address, Account { code_hash, ..account })
+        Ok(())
     }
 
     /// Adds to a balance outside of a transaction. With `clear_empty` (EIP-161) an account that is
@@ -149,12 +163,15 @@ impl<S: StateSource> BlockState<S> {
         clear_empty: bool,
     ) -> Result<(), DbError> {
         let entry = self.entry(address)?;
-        let mut account = entry.after.unwrap_or_default();
-        account.balance = account.balance.saturating_add(wei);
+        let before = entry.after.unwrap_or_default();
+        let account = Account { balance: before.balance.saturating_add(wei), ..before };
         if clear_empty && account.is_empty() {
             destroy(entry);
         } else {
             entry.after = Some(account);
+        }
+        if let Some(log) = &mut self.log {
+            log.change(address, &before, &account);
         }
         Ok(())
     }
@@ -169,6 +186,18 @@ impl<S: StateSource> BlockState<S> {
         Ok(())
     }
 
+    /// Keeps what is touched from now on.
+    pub(crate) fn record(&mut self) -> Result<(), DbError> {
+        let mut log = AccessLog::default();
+        for index in 0..self.fees.len() {
+            let recipient = self.fees.recipient(index);
+            let account = self.entry(recipient)?.after.unwrap_or_default();
+            log.recipients.push((recipient, account.balance));
+        }
+        self.log = Some(Box::new(log));
+        Ok(())
+    }
+
     /// Notes a balance that was written.
     pub(crate) fn watch(&mut self, balance: U256) {
         self.fees.watch(balance);
@@ -177,6 +206,9 @@ impl<S: StateSource> BlockState<S> {
     /// Credits one transaction's fees, after its other changes; `None` if it pays none.
     pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), DbError> {
         self.fees.credit(fees);
+        if let Some(log) = &mut self.log {
+            log.fees(fees);
+        }
         if self.fees.eager { self.settle_fees() } else { Ok(()) }
     }
 
@@ -191,6 +223,9 @@ impl<S: StateSource> BlockState<S> {
 
     /// Takes over what a transaction left in revm's journal; the table's room is left for the next.
     pub(crate) fn commit(&mut self, changes: &mut EvmState) {
+        if let Some(log) = &mut self.log {
+            log.evm(changes);
+        }
         for (address, account) in changes.drain() {
             if account.is_touched() {
                 self.commit_account(address, account);
@@ -243,6 +278,9 @@ impl<S: StateSource> BlockState<S> {
 
     /// Takes over what a transaction did elsewhere, if that [holds](Self::holds).
     pub(crate) fn adopt(&mut self, changes: &mut EvmState) {
+        if let Some(log) = &mut self.log {
+            log.evm(changes);
+        }
         for (address, account) in changes.drain() {
             if account.is_touched() {
                 let before = before(&account);

@@ -7,7 +7,7 @@ use banyan_storage::{Database, DatabaseOptions};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{ChainConfig, SealRequest, seal};
+use crate::{ChainConfig, PayloadStatus, SealRequest, seal};
 
 const GENESIS: &str = r#"{"config":{"chainId":7,"homesteadBlock":0,"eip150Block":0,"eip155Block":0,
     "eip158Block":0,"byzantiumBlock":0,"constantinopleBlock":0,"petersburgBlock":0,
@@ -28,7 +28,7 @@ impl Kit {
         let spec = Arc::new(ChainSpec::from_genesis_json(GENESIS).unwrap());
         let dir = TempDir::new().unwrap();
         let database = Database::open(dir.path(), DatabaseOptions::default()).unwrap();
-        let executor = ExecutorConfig { workers, ..ExecutorConfig::default() };
+        let executor = ExecutorConfig { workers, record: true, ..ExecutorConfig::default() };
         let config = ChainConfig { executor, ..ChainConfig::default() };
         let mut chain = Chain::open(Arc::clone(&spec), database, config).unwrap();
         let parent = BlockRef::from(&spec.genesis_header);
@@ -148,4 +148,18 @@ fn plain_execution_is_not_checked_by_itself() {
     let output = BlockOutput { gas_used: 1, ..kit.output.clone() };
     assert!(kit.settle(&block, Ok(output)).is_err());
     assert!(!kit.is_distrusted());
+}
+
+#[test]
+fn a_block_that_comes_back_runs_with_what_it_touched_and_is_as_valid() {
+    let mut kit = Kit::new(2);
+    let block = kit.block.clone();
+    assert!(kit.chain.accesses.peek(&block.hash()).is_none());
+    assert!(matches!(kit.chain.on_new_payload(block.clone()), Ok(PayloadStatus::Valid(_))));
+    let accesses = kit.chain.accesses.peek(&block.hash()).unwrap();
+    assert_eq!(accesses.list()[0].address, Address::repeat_byte(1));
+    let execute = |chain: &Chain, state: &StateView| chain.execute(&block, state);
+    let again = kit.chain.with_state(block.parent_ref(), execute).unwrap().unwrap();
+    assert_eq!(*again.output, kit.output);
+    assert_eq!(again.accesses.unwrap().list().len(), 1);
 }

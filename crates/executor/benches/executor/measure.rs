@@ -1,7 +1,7 @@
 //! Contenders, and their times on one workload.
 
 use std::{
-    fmt, iter, thread,
+    env, fmt, iter, thread,
     time::{Duration, Instant},
 };
 
@@ -161,10 +161,15 @@ pub(crate) fn measure(
     Ok(Measured { workload: workload.name.clone(), txs, gas, figures })
 }
 
+/// Whether accesses are recorded, too.
+fn record() -> bool {
+    env::var("BANYAN_BENCH_RECORD").is_ok_and(|value| value == "1")
+}
+
 fn contenders(workload: &Workload, threads: &[usize]) -> Result<Vec<Contender>, String> {
     let ours = |config: ExecutorConfig| Contender::Ours(Box::new(Executor::new(config)));
     let parallel = |&workers: &usize| {
-        ours(ExecutorConfig { workers, programs: ProgramMode::On, perturb: None })
+        ours(ExecutorConfig { workers, programs: ProgramMode::On, perturb: None, record: record() })
     };
     let gas = workload.block.header.gas_used;
     let works =

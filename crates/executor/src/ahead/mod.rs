@@ -5,6 +5,7 @@
 //! ([`crate::state::BlockState::adopt`]). So whatever goes wrong here (order, timing, a lost worker,
 //! a bad guess) costs time and nothing else.
 
+mod listed;
 mod schedule;
 mod snapshot;
 mod targets;
@@ -120,6 +121,8 @@ pub(crate) struct RunAhead<'a, S> {
     events: AtomicU32,
     attempts: AtomicU64,
     open: AtomicBool,
+    /// What every transaction writes is known.
+    is_listed: AtomicBool,
     stopped: AtomicBool,
     workers: Mutex<Vec<std::thread::Thread>>,
     targets: &'a Targets,
@@ -156,6 +159,7 @@ impl<'a, S> RunAhead<'a, S> {
             events: AtomicU32::new(0),
             attempts: AtomicU64::new(0),
             open: AtomicBool::new(false),
+            is_listed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             workers: Mutex::default(),
             targets,
@@ -296,6 +300,9 @@ impl<'a, S> RunAhead<'a, S> {
 
     /// True if what the transaction depends on, as far as anybody knows, was executed.
     fn is_ready(&self, entries: &[Arc<Entry>], entry: &Entry) -> bool {
+        if self.is_listed.load(Ordering::Acquire) {
+            return true;
+        }
         let settled =
             |index: u32| entries.get(index as usize).is_none_or(|other| other.ticket.is_settled());
         let blocked_by = entry.blocked_by.load(Ordering::Acquire);

@@ -30,12 +30,14 @@ pub(crate) struct AccountVersion {
 }
 
 /// How sure a version is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Certainty {
-    /// Written by a worker ahead of its turn.
-    Guess,
     /// Written by an execution that proved stale: the next one will probably write here, too.
     Estimate,
+    /// Written by a worker ahead of its turn.
+    Guess,
+    /// From the block's access list.
+    Listed,
     /// Committed.
     Final,
 }
@@ -157,7 +159,7 @@ impl Versions {
         self.with_certainty(key, writer, |_| false);
     }
 
-    /// Shows the certainty of a version that is not final; it is removed on false.
+    /// Shows the certainty of a worker's version; it is removed on false.
     fn with_certainty(&self, key: &Key, writer: u32, change: impl Fn(&mut Certainty) -> bool) {
         match key {
             Key::Account(address) => {
@@ -176,15 +178,13 @@ impl Versions {
     }
 }
 
-/// Lists are short, and most readers want the newest entries.
+/// Lists are in the order of writers.
 fn last_before<T: Copy>(list: &[Version<T>], reader: u32) -> (Option<u32>, Found<T>) {
-    let earlier = list.iter().rev().filter(|version| version.writer < reader);
-    let Some(last) = earlier.max_by_key(|version| version.writer) else {
-        return (None, Found::Parent);
-    };
+    let earlier = list.partition_point(|version| version.writer < reader);
+    let Some(last) = list[..earlier].last() else { return (None, Found::Parent) };
     let found = match last.certainty {
         Certainty::Estimate => Found::Blocked(last.writer),
-        Certainty::Guess | Certainty::Final => Found::Value(last.value),
+        _ => Found::Value(last.value),
     };
     (Some(last.writer), found)
 }
@@ -195,16 +195,17 @@ fn write<T>(list: &mut List<T>, writer: u32, value: T, certainty: Certainty) {
         list.retain(|version| version.writer > writer);
     }
     let version = Version { writer, certainty, value };
-    match list.iter_mut().find(|version| version.writer == writer) {
-        Some(old) if old.certainty == Certainty::Final => {}
+    let at = list.partition_point(|version| version.writer < writer);
+    match list.get_mut(at).filter(|old| old.writer == writer) {
+        Some(old) if old.certainty > Certainty::Guess && old.certainty >= certainty => {}
         Some(old) => *old = version,
-        None => list.push(version),
+        None => list.insert(at, version),
     }
 }
 
 fn revise<T>(list: &mut List<T>, writer: u32, change: impl Fn(&mut Certainty) -> bool) {
     list.retain_mut(|version| {
-        let concerned = version.writer == writer && version.certainty != Certainty::Final;
+        let concerned = version.writer == writer && version.certainty < Certainty::Listed;
         !concerned || change(&mut version.certainty)
     });
 }
@@ -260,6 +261,19 @@ mod tests {
         guess(&versions, 3, 2);
         versions.retract(&Key::Slot(ADDRESS, SLOT), 3);
         assert_eq!(versions.slot(&ADDRESS, SLOT, 4), Found::Value(number(1)));
+    }
+
+    #[test]
+    fn what_is_listed_stays_until_it_is_committed() {
+        let versions = Versions::new();
+        versions.write_slot(ADDRESS, SLOT, 3, number(1), Certainty::Listed);
+        guess(&versions, 3, 2);
+        let key = Key::Slot(ADDRESS, SLOT);
+        versions.doubt(&key, 3);
+        versions.retract(&key, 3);
+        assert_eq!(versions.slot(&ADDRESS, SLOT, 4), Found::Value(number(1)));
+        versions.write_slot(ADDRESS, SLOT, 3, number(4), Certainty::Final);
+        assert_eq!(versions.slot(&ADDRESS, SLOT, 4), Found::Value(number(4)));
     }
 
     #[test]

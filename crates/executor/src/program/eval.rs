@@ -21,6 +21,8 @@ pub(crate) struct Scratch {
     bytes: Vec<u8>,
     calls: Vec<Level>,
     slots: SlotMemo,
+    /// Whether effects are to say what was only read.
+    pub(crate) keeps_reads: bool,
 }
 
 /// Remembers hashes of two words: holders come back. A place in it is taken by whoever came last.
@@ -196,7 +198,23 @@ impl Scratch {
             let data = LogData::new_unchecked(topics, Bytes::from(data));
             logs.push(Log { address: self.address(log.account), data });
         }
-        Some(Effect { gas: spent, refund, writes, logs })
+        let mut effect = Effect { gas: spent, refund, writes, logs, ..Effect::default() };
+        if self.keeps_reads {
+            self.add_reads(path, &mut effect);
+        }
+        Some(effect)
+    }
+
+    fn add_reads(&self, path: &Path, effect: &mut Effect) {
+        let writes = &path.outputs.writes;
+        let unchanged = |original: Id| {
+            let mut writes = writes.iter().filter(|write| write.original == original);
+            writes.all(|write| self.get(write.original) == self.get(write.value))
+        };
+        let reads = path.slots.iter().filter(|[_, _, original]| unchanged(*original));
+        effect.reads =
+            reads.map(|[account, key, _]| (self.address(*account), self.get(*key))).collect();
+        effect.accounts = path.accounts.iter().map(|account| self.address(*account)).collect();
     }
 
     /// Gas spent and refunded, if `limit` is enough at every point. Walks backwards: what must be

@@ -80,6 +80,10 @@ pub(crate) struct Effect {
     pub(crate) refund: u64,
     /// Account, slot and new value, for slots that change.
     pub(crate) writes: Vec<(Address, U256, U256)>,
+    /// Account and slot, for slots that are touched and do not change, if that is to be kept.
+    pub(crate) reads: Vec<(Address, U256)>,
+    /// Accounts whose code is looked at, if that is to be kept.
+    pub(crate) accounts: Vec<Address>,
     /// In order.
     pub(crate) logs: Vec<Log>,
 }

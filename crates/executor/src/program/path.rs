@@ -96,6 +96,10 @@ impl Outputs {
 pub(crate) struct Path {
     pub(crate) steps: Vec<Step>,
     pub(crate) outputs: Outputs,
+    /// Slots that the call touches: account, key, what they held before.
+    pub(crate) slots: Vec<[Id; 3]>,
+    /// Accounts whose code the call looks at.
+    pub(crate) accounts: Vec<Id>,
 }
 
 impl Path {
@@ -109,7 +113,20 @@ impl Path {
             schedule.steps.push(Step::Check(*guard));
         }
         outputs.for_each(|id| schedule.place(id));
-        Self { steps: schedule.steps, outputs }
+        let slot = |id: &Id| match graph.nodes()[usize::from(*id)] {
+            Node::Load(account, key) => Some([account, key, *id]),
+            _ => None,
+        };
+        let slots = outputs.touched.iter().filter_map(slot).collect();
+        let account = |step: &Step| match step {
+            Step::Compute(id) => match graph.nodes()[usize::from(*id)] {
+                Node::Code(account) => Some(account),
+                _ => None,
+            },
+            Step::Check(_) => None,
+        };
+        let accounts = schedule.steps.iter().filter_map(account).collect();
+        Self { steps: schedule.steps, outputs, slots, accounts }
     }
 }
 

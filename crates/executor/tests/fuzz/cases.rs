@@ -40,7 +40,8 @@ fn together(
         let gas = |(tx, sender): &Sent| executor.execute(tx, *sender).unwrap().gas_used;
         all.iter().map(gas).collect::<Vec<_>>()
     };
-    let config = ExecutorConfig { workers: 1, programs: ProgramMode::Off, perturb: None };
+    let config =
+        ExecutorConfig { workers: 1, programs: ProgramMode::Off, perturb: None, record: false };
     let fast = Executor::new(config).build(spec, context(), state, |mut executor| {
         let gas = |(tx, sender): &Sent| executor.execute(tx, *sender).unwrap().gas_used;
         all.iter().map(gas).collect::<Vec<_>>()
@@ -79,7 +80,8 @@ fn what_a_refused_transaction_loaded_is_not_believed_later() {
         tx.value = value;
         sign(tx)
     };
-    let config = ExecutorConfig { workers: 1, programs: ProgramMode::Off, perturb: None };
+    let config =
+        ExecutorConfig { workers: 1, programs: ProgramMode::Off, perturb: None, record: false };
     Executor::new(config).build(&spec, context(), &state, |mut executor| {
         // The EVM refuses the first; the second goes without it, the third through it.
         executor.execute(&transaction(0, sender(9), U256::MAX >> 1), sender(0)).unwrap_err();

@@ -23,7 +23,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     chain::{Chain, Sent, Step, digest, oracle, told},
     faulty::{Fault, Faulty},
-    loud,
+    lists, loud,
     world::{World, is_op},
 };
 
@@ -50,6 +50,7 @@ fn configs(seed: u64) -> Vec<ExecutorConfig> {
         workers: *workers.choose(&mut rng).unwrap(),
         programs: *[On, On, On, Shadow, Off].choose(&mut rng).unwrap(),
         perturb: rng.random_ratio(7, 8).then(|| rng.random()),
+        record: rng.random_ratio(1, 2),
     };
     let mut configs = vec![config(&[1]), config(&[2, 2, 4, 4, 8, 16])];
     if seed.is_multiple_of(4) {
@@ -202,11 +203,27 @@ fn check_block(
     let mut root = |diff: &StateDiff| Ok(digest(diff));
     let found = executor.execute_block_with_roots(spec, block, &step.parent, &mut root);
     let found = found.map_err(|error| format!("{error:?}"));
+    let mut accesses = None;
     if let Ok(found) = &found {
         add(stats, &found.stats);
+        lists::check(spec, block, step, found)?;
+        accesses = found.accesses.clone();
     }
     compare(found.map(|found| found.output), verdict.clone(), step)
-        .map_err(|difference| format!("block: {difference}"))
+        .map_err(|difference| format!("block: {difference}"))?;
+    let Some(accesses) = accesses else { return Ok(()) };
+    let list = accesses.list();
+    for list in [list, &lists::corrupted(list, list.len() as u64)] {
+        let again = executor.execute_block_again(spec, block, &step.parent, list);
+        let again = again.map(|again| again.output).map_err(|error| format!("{error:?}"));
+        let (mut again, mut verdict) = (again, verdict.clone());
+        // Nobody computes these here.
+        for output in [&mut again, &mut verdict].into_iter().flatten() {
+            output.receipts.iter_mut().for_each(|receipt| receipt.post_state = None);
+        }
+        compare(again, verdict, step).map_err(|difference| format!("again: {difference}"))?;
+    }
+    Ok(())
 }
 
 fn compare(mut found: Verdict, mut wanted: Verdict, step: &Step) -> Result<(), String> {

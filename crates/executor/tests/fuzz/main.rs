@@ -16,6 +16,7 @@ mod code;
 mod common;
 mod draft;
 mod faulty;
+mod lists;
 mod loud;
 mod tokens;
 mod txs;
