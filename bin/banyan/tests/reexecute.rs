@@ -1,5 +1,7 @@
 //! `re-execute` as an operator meets it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::{
     fs,
     path::Path,

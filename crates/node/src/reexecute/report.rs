@@ -256,7 +256,11 @@ impl fmt::Display for ReExecuteReport {
             let (seconds, speed) = (time.as_secs_f64(), mgas_per_second(self.gas, time));
             writeln!(f, "{name:<30}{seconds:>12.3} s{speed:>12.1} Mgas/s")?;
         }
-        writeln!(f, "\n{:<30}{:>12}{:>10}{:>10}{:>10}", "class", "count", "count", "gas", "time")?;
+        writeln!(
+            f,
+            "\n{:<30}{:>12}{:>10}{:>10}{:>10}",
+            "class", "count", "of count", "of gas", "of time"
+        )?;
         for class in Class::ALL {
             let tally = self.classes[class as usize];
             let shares = percentages(tally, all);
@@ -280,7 +284,7 @@ impl ReExecuteReport {
         writeln!(
             f,
             "{:<68}{:<12}{:<44}{:>10}{:>10}{:>10}{:>10}",
-            "code hash", "selector", "for example at", "count", "count", "gas", "time"
+            "code hash", "selector", "for example at", "count", "of count", "of gas", "of time"
         )?;
         for ((code_hash, selector), Missing { example, tally }) in missing {
             let selector = hex::encode_prefixed(selector);
