@@ -4,14 +4,15 @@ use std::{fmt::Display, fs::File};
 
 use anyhow::{Result, anyhow, bail};
 use banyan_node::{
-    BenchConfig, IngestClient, IngestConfig, ReExecuteConfig, StoreConfig, Workload, log_warning,
+    BenchConfig, ExecutorConfig, IngestClient, IngestConfig, ReExecuteConfig, StoreConfig,
+    Workload, log_warning,
 };
 use serde_json::Value;
 
 use crate::{
     args::{
-        BenchCommand, Cli, Command, DbCommand, ImportArgs, IngestArgs, IngestClientArgs,
-        JournalArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs, StoreArgs,
+        BenchCommand, Cli, Command, DbCommand, ExecutorBenchArgs, ImportArgs, IngestArgs,
+        IngestClientArgs, JournalArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs, StoreArgs,
     },
     compat, config, parse,
 };
@@ -49,6 +50,7 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
         Command::Bench(args) => match &args.command {
             BenchCommand::Replay(args) => replay(args),
             BenchCommand::Journal(args) => journal(args),
+            BenchCommand::Executor(args) => executor(args),
             BenchCommand::Ingest(args) => ingest(args),
             BenchCommand::IngestClient(args) => ingest_client(args),
         },
@@ -115,6 +117,14 @@ fn journal(args: &JournalArgs) -> Result<()> {
     print_report(args.replay.json, &report, &report.to_json())
 }
 
+fn executor(args: &ExecutorBenchArgs) -> Result<()> {
+    let config = bench_config(&args.replay)?;
+    let against =
+        ExecutorConfig { workers: usize::from(args.against_workers), ..config.executor.clone() };
+    let report = banyan_node::bench_executor(&config, &against)?;
+    print_report(args.replay.json, &report, &report.to_json())
+}
+
 fn print_report(as_json: bool, table: &impl Display, json: &Value) -> Result<()> {
     if as_json {
         println!("{}", serde_json::to_string_pretty(json)?);
@@ -136,6 +146,7 @@ fn bench_config(args: &ReplayArgs) -> Result<BenchConfig> {
         senders: args.senders,
         seed: args.seed,
         directory: args.tmpdir.clone(),
+        executor: config::executor(&args.executor),
     })
 }
 

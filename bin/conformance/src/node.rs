@@ -1,7 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
+use anyhow::ensure;
 use banyan_chain::{ChainConfig, ChainHandle, Durability};
 use banyan_chainspec::ChainSpec;
+use banyan_executor::ProgramMode;
 use banyan_payload::{BuilderConfig, PayloadHandle};
 use banyan_rpc::{NodeInfo, Rpc, RpcConfig, RpcContext};
 use banyan_storage::{Database, DatabaseOptions};
@@ -55,8 +57,13 @@ impl<'a> Node<'a> {
         let database = Database::open(folder.path(), options)?;
         // Blocks are written at once, so that cases of a few blocks meet the database as well.
         let durability = Durability::Off;
-        let config =
-            ChainConfig { keep_blocks: 0, persist_threshold: 1, durability, ..Default::default() };
+        let config = ChainConfig {
+            keep_blocks: 0,
+            persist_threshold: 1,
+            durability,
+            executor: worker.executor().config().clone(),
+            ..Default::default()
+        };
         let chain = ChainHandle::start(spec.clone(), database, config)?;
         let head = chain.view().head().clone();
         let pool = PoolHandle::new(spec, PoolConfig::default(), head);
@@ -78,6 +85,14 @@ impl<'a> Node<'a> {
     /// The chain below the API.
     pub(crate) fn chain(&self) -> &ChainHandle {
         &self.chain
+    }
+
+    /// An error if the executor was found wrong about a block, which the plain EVM then decided.
+    pub(crate) fn check_executor(&self) -> anyhow::Result<()> {
+        let executor = self.chain.executor();
+        let may_learn = executor.config().programs != ProgramMode::Off;
+        ensure!(!(may_learn && executor.is_distrusted()), "executor and plain EVM differ");
+        Ok(())
     }
 
     /// Waits for an answer of the chain thread.

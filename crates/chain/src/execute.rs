@@ -1,13 +1,20 @@
 //! Executes a block on its parent's state and judges what came out. Nobody is told INVALID before
 //! plain sequential execution says so, too.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
+use banyan_chainspec::ChainSpec;
 use banyan_commitment::{RootOutput, state_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
 use banyan_executor::{BlockOutput, Execution, ExecutionError, execute_block_with_roots};
-use banyan_primitives::{B256, RecoveredBlock, SourceError, StateDiff, trie::HashedDiff};
-use banyan_state::{Layer, StateView};
+use banyan_primitives::{
+    B256, RecoveredBlock, SourceError, StateDiff,
+    trie::{HashedDiff, TrieSource},
+};
+use banyan_state::{Layer, SharedView, StateView};
 
 use crate::{
     BlockTimings, ChainError, ExecutedBlock,
@@ -29,6 +36,7 @@ impl Chain {
         parent: &StateView,
     ) -> Result<Verdict, ChainError> {
         let started = Instant::now();
+        let parent = &SharedView::new(parent, self.executor.config().workers);
         let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
         let execution =
             self.executor.execute_block_with_roots(&self.spec, block, parent, &mut root);
@@ -44,7 +52,7 @@ impl Chain {
     fn settle(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         outcome: Outcome,
         execute: Duration,
     ) -> Result<Verdict, ChainError> {
@@ -60,10 +68,10 @@ impl Chain {
             return Ok(Err(error));
         }
         let started = Instant::now();
-        let plain = self.run_plainly(block, parent)?;
+        let plain = self.run_plainly(block, parent.alone())?;
         match difference(&outcome, &plain) {
             None => return Ok(Err(error)),
-            Some(what) => self.distrust(block, what, &error),
+            Some(what) => self.distrust(block, &what, &error),
         }
         match plain {
             Ok(output) => {
@@ -96,22 +104,24 @@ impl Chain {
         self.executor.distrust();
     }
 
-    /// Compares output and roots with the header. What is wrong comes with the output.
+    /// Compares output and roots with the header. What is wrong comes with the output. The root of
+    /// the receipts takes about as long as that of the state: each has a thread.
     fn judge(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         output: BlockOutput,
         execute: Duration,
     ) -> Result<Result<ExecutedBlock, (InvalidBlock, BlockOutput)>, ChainError> {
         let started = Instant::now();
-        if let Err(error) = self.check_output(block, &output) {
+        let (checked, found) = rayon::join(
+            || check_output(&self.spec, block, &output),
+            || new_layer(block, parent, &output.diff),
+        );
+        if let Err(error) = checked {
             return Ok(Err((error, output)));
         }
-        let execute = execute + started.elapsed();
-        let started = Instant::now();
-        let layer = Layer::new(block.block_ref(), block.parent_ref(), &output.diff);
-        let root = state_root(parent, &layer.state)?;
+        let (layer, root) = found?;
         if let Err(error) = self.check_roots(block, parent, &root)? {
             return Ok(Err((error, output)));
         }
@@ -120,24 +130,10 @@ impl Chain {
         Ok(Ok(ExecutedBlock::new(block.clone(), output, layer, timings)))
     }
 
-    fn check_output(
-        &self,
-        block: &RecoveredBlock,
-        output: &BlockOutput,
-    ) -> Result<(), InvalidBlock> {
-        let result = ExecutionResult {
-            gas_used: output.gas_used,
-            receipts: &output.receipts,
-            requests: output.requests.as_ref(),
-            blob_gas_used: output.blob_gas_used,
-        };
-        validate_output(&self.spec, &block.header, &result)
-    }
-
     fn check_roots(
         &self,
         block: &RecoveredBlock,
-        parent: &StateView,
+        parent: &SharedView<'_>,
         root: &RootOutput,
     ) -> Result<Result<(), InvalidBlock>, ChainError> {
         let header = &block.header;
@@ -156,6 +152,32 @@ impl Chain {
     }
 }
 
+/// Gas, receipts root, bloom, requests.
+fn check_output(
+    spec: &ChainSpec,
+    block: &RecoveredBlock,
+    output: &BlockOutput,
+) -> Result<(), InvalidBlock> {
+    let result = ExecutionResult {
+        gas_used: output.gas_used,
+        receipts: &output.receipts,
+        requests: output.requests.as_ref(),
+        blob_gas_used: output.blob_gas_used,
+    };
+    validate_output(spec, &block.header, &result)
+}
+
+/// The changes under hashed keys, and the root that they lead to.
+fn new_layer(
+    block: &RecoveredBlock,
+    parent: &SharedView<'_>,
+    diff: &StateDiff,
+) -> Result<(Layer, RootOutput), ChainError> {
+    let layer = Layer::new(block.block_ref(), block.parent_ref(), diff);
+    let root = state_root(parent, &layer.state)?;
+    Ok((layer, root))
+}
+
 /// Tells the block's fault from ours.
 fn outcome(result: Result<BlockOutput, ExecutionError>) -> Result<Outcome, ChainError> {
     match result {
@@ -166,26 +188,36 @@ fn outcome(result: Result<BlockOutput, ExecutionError>) -> Result<Outcome, Chain
 }
 
 /// For receipts before Byzantium.
-fn intermediate_root(parent: &StateView, diff: &StateDiff) -> Result<B256, SourceError> {
+fn intermediate_root<P: TrieSource + Sync>(
+    parent: &P,
+    diff: &StateDiff,
+) -> Result<B256, SourceError> {
     let root = state_root(parent, &HashedDiff::from_diff(diff));
     root.map(|output| output.root).map_err(|error| SourceError::Fault(error.to_string()))
 }
 
 /// In what two runs of the same block differ, if they do.
-fn difference(one: &Outcome, other: &Outcome) -> Option<&'static str> {
+fn difference(one: &Outcome, other: &Outcome) -> Option<String> {
     let (one, other) = match (one, other) {
         (Ok(one), Ok(other)) => (one, other),
-        (Err(one), Err(other)) => return (one != other).then_some("what is wrong with the block"),
-        _ => return Some("whether the transactions can be executed"),
+        (Err(one), Err(other)) => return (one != other).then(|| format!("{one} / {other}")),
+        (Ok(_), Err(error)) => return Some(format!("valid / {error}")),
+        (Err(error), Ok(_)) => return Some(format!("{error} / valid")),
     };
-    let parts = [
-        (one.receipts != other.receipts, "receipts"),
-        (one.gas_used != other.gas_used, "gas used"),
-        (one.blob_gas_used != other.blob_gas_used, "blob gas used"),
-        (one.requests != other.requests, "requests"),
-        (one.diff != other.diff, "state changes"),
-    ];
-    parts.into_iter().find_map(|(differs, what)| differs.then_some(what))
+    let receipts = one.receipts.iter().zip(&other.receipts);
+    if let Some(index) = receipts.into_iter().position(|(one, other)| one != other) {
+        let (one, other) = (&one.receipts[index], &other.receipts[index]);
+        return Some(format!("receipt {index}: {one:?} / {other:?}"));
+    }
+    let accounts: BTreeSet<_> =
+        one.diff.accounts.keys().chain(other.diff.accounts.keys()).collect();
+    for address in accounts {
+        let (one, other) = (one.diff.accounts.get(address), other.diff.accounts.get(address));
+        if one != other {
+            return Some(format!("{address}: {one:?} / {other:?}"));
+        }
+    }
+    (one != other).then(|| "gas, requests, number of receipts, or code".to_owned())
 }
 
 #[cfg(test)]

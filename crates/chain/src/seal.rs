@@ -6,10 +6,11 @@ use banyan_chainspec::{ChainSpec, OpFork, Rules};
 use banyan_commitment::{RootOutput, state_root, storage_root};
 use banyan_executor::{BlockContext, BlockOutput};
 use banyan_primitives::{
-    Address, B64, B256, BlockBody, BlockRef, Bytes, EMPTY_OMMER_ROOT_HASH, Header, RecoveredBlock,
-    Sealable, SealedBlock, Transaction, Withdrawals, address, keccak256, roots,
+    Address, B64, B256, BlockBody, BlockRef, Bloom, Bytes, EMPTY_OMMER_ROOT_HASH, Header, Receipt,
+    RecoveredBlock, Sealable, SealedBlock, Transaction, Withdrawals, address, keccak256, roots,
+    trie::TrieSource,
 };
-use banyan_state::{Layer, StateView};
+use banyan_state::Layer;
 
 use crate::{BlockTimings, ChainError, ExecutedBlock};
 
@@ -37,9 +38,9 @@ pub struct SealRequest {
 pub type SealError = ChainError;
 
 /// Computes roots, writes the header and hashes it.
-pub fn seal(
+pub fn seal<P: TrieSource + Sync>(
     spec: &ChainSpec,
-    parent: &StateView,
+    parent: &P,
     request: SealRequest,
     output: BlockOutput,
 ) -> Result<ExecutedBlock, SealError> {
@@ -47,8 +48,15 @@ pub fn seal(
     let context = &request.context;
     let rules = context.rules(spec);
     let parent_ref = BlockRef::new(context.number.saturating_sub(1), context.parent_hash);
-    let layer = Layer::new(BlockRef::default(), parent_ref, &output.diff);
-    let root = state_root(parent, &layer.state)?;
+    let (found, lists) = rayon::join(
+        || -> Result<_, ChainError> {
+            let layer = Layer::new(BlockRef::default(), parent_ref, &output.diff);
+            let root = state_root(parent, &layer.state)?;
+            Ok((layer, root))
+        },
+        || Lists::of(&request.transactions, &output.receipts),
+    );
+    let (layer, root) = found?;
     let withdrawals_root = if withdrawals_root_is_state(&rules) {
         Some(message_passer_root(parent, &root)?)
     } else {
@@ -58,7 +66,9 @@ pub fn seal(
         state_root: root.root,
         withdrawals_root,
         extra_data: request.extra_data,
-        transactions_root: roots::transactions_root(&request.transactions),
+        transactions_root: lists.transactions_root,
+        receipts_root: lists.receipts_root,
+        logs_bloom: lists.logs_bloom,
         ..header_from(&request.context, &rules, &output)
     };
     let body = BlockBody {
@@ -73,13 +83,28 @@ pub fn seal(
     Ok(ExecutedBlock::new(block, output, layer, timings))
 }
 
+/// What a header says about the lists in its block.
+struct Lists {
+    transactions_root: B256,
+    receipts_root: B256,
+    logs_bloom: Bloom,
+}
+
+impl Lists {
+    fn of(transactions: &[Transaction], receipts: &[Receipt]) -> Self {
+        Self {
+            transactions_root: roots::transactions_root(transactions),
+            receipts_root: roots::receipts_root(receipts),
+            logs_bloom: roots::logs_bloom(receipts),
+        }
+    }
+}
+
 fn header_from(context: &BlockContext, rules: &Rules, output: &BlockOutput) -> Header {
     Header {
         parent_hash: context.parent_hash,
         ommers_hash: EMPTY_OMMER_ROOT_HASH,
         beneficiary: context.beneficiary,
-        receipts_root: roots::receipts_root(&output.receipts),
-        logs_bloom: roots::logs_bloom(&output.receipts),
         difficulty: context.difficulty,
         number: context.number,
         gas_limit: context.gas_limit,
@@ -103,8 +128,8 @@ pub(crate) fn withdrawals_root_is_state(rules: &Rules) -> bool {
 }
 
 /// Storage root of the message passer after a block.
-pub(crate) fn message_passer_root(
-    parent: &StateView,
+pub(crate) fn message_passer_root<P: TrieSource + Sync>(
+    parent: &P,
     root: &RootOutput,
 ) -> Result<B256, ChainError> {
     let hashed = keccak256(MESSAGE_PASSER);

@@ -1,15 +1,16 @@
 use banyan_chainspec::{ChainSpec, Fork, OpFork, Rules};
 use banyan_primitives::{
     Address, B256, Header, Receipt, RecoveredBlock, Requests, SourceError, StateDiff, StateSource,
-    Transaction, TransactionTrait, Withdrawal,
+    Transaction, TransactionTrait, TxType, Withdrawal,
 };
 
 use crate::{
     BlockContext, ExecutionError, ExecutionStats, TxError,
-    ahead::{Ahead, Certainty, RunAhead, Scout},
-    evm::{Executed, Fees, Machine},
+    ahead::{Certainty, RunAhead, Scout},
+    evm::{Attempt, Executed, Fees, Machine},
     executor::Knowledge,
     l1_cost::{DaScalar, Envelope},
+    prepare::Preparation,
     program::{Library, Scratch},
     shortcuts::{Setting, Shortcut},
     simple::SimpleRules,
@@ -53,6 +54,17 @@ pub struct TxOutcome {
     pub da_size: u64,
 }
 
+/// How a transaction will probably be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// By the EVM: other threads can do that ahead.
+    Evm,
+    /// By the committer, as a plain transfer.
+    Transfer,
+    /// By the committer, as a program: of the contract with this code.
+    Program(Address, B256),
+}
+
 /// Executes a block step by step: `new` → `begin` → `execute`* → `finish`.
 #[allow(missing_debug_implementations)]
 pub struct BlockExecutor<'a, S: StateSource> {
@@ -73,6 +85,7 @@ pub struct BlockExecutor<'a, S: StateSource> {
     ahead: Option<&'a RunAhead<'a, S>>,
     /// Executes something ahead, for when the next transaction is under way elsewhere.
     scout: Option<Box<dyn FnMut() -> bool + 'a>>,
+    pub(crate) preparation: Option<&'a Preparation<'a, S>>,
     pub(crate) stats: ExecutionStats,
 }
 
@@ -89,6 +102,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             scratch: Scratch::default(),
             ahead: None,
             scout: None,
+            preparation: None,
             stats: ExecutionStats::default(),
             spec,
             rules,
@@ -135,6 +149,12 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         self
     }
 
+    /// Uses what workers prepare.
+    pub(crate) fn with_preparation(mut self, preparation: &'a Preparation<'a, S>) -> Self {
+        self.preparation = Some(preparation);
+        self
+    }
+
     /// How the transactions so far were executed.
     pub fn stats(&self) -> ExecutionStats {
         let run_ahead = self.ahead.map_or(0, RunAhead::attempts);
@@ -145,11 +165,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     pub fn reserve(&mut self, transactions: usize) {
         self.receipts.reserve(transactions);
         // Sender and receiver.
-        let accounts = 2 * transactions + 8;
-        self.machine.state_mut().reserve(accounts);
-        if self.fees == Fees::Paid {
-            self.machine.reserve_journal(accounts);
-        }
+        self.machine.state_mut().reserve(2 * transactions + 8);
     }
 
     /// Names transactions that will probably be executed next, in this order, so that workers can
@@ -158,7 +174,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         self.receipts.reserve(candidates.len());
         if let Some(ahead) = self.ahead {
             ahead.offer(candidates.into_iter().map(|(tx, sender)| {
-                let cheap = self.is_cheap(&tx);
+                let cheap = self.classify(&tx) != Class::Evm;
                 (tx, sender, cheap)
             }));
         }
@@ -172,7 +188,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
 
     /// Executes one transaction. On an error nothing has changed.
     pub fn execute(&mut self, tx: &Transaction, sender: Address) -> Result<TxOutcome, TxError> {
-        let index = self.ahead.and_then(|ahead| ahead.find(tx));
+        let index = self.ahead.and_then(|ahead| ahead.find(tx, sender));
         self.execute_offered(tx, sender, index)
     }
 
@@ -196,7 +212,16 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         let deposit_nonce = self.deposit_nonce(tx, sender)?;
 
         self.open_ahead(tx)?;
-        let executed = self.run(tx, sender, envelope, index)?;
+        let executed = match self.run(tx, sender, envelope, index) {
+            Ok(executed) => executed,
+            Err(error) => {
+                // A refused transaction leaves nothing behind, not even what was read for it.
+                if self.receipts.iter().all(|receipt| receipt.tx_type == TxType::Deposit) {
+                    self.machine.forget_l1_info();
+                }
+                return Err(error);
+            }
+        };
         if let (Some(ahead), Some(index)) = (self.ahead, index) {
             ahead.close(index);
         }
@@ -225,26 +250,33 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         Ok(TxOutcome { gas_used, success, effective_tip, da_size })
     }
 
-    /// True if the committer does `tx` faster than anybody could prepare it.
-    pub(crate) fn is_cheap(&mut self, tx: &Transaction) -> bool {
-        let Some(simple) = self.simple.as_ref().and_then(|rules| rules.read(tx)) else {
-            return false;
+    /// How `tx` will probably be executed, as far as the state so far tells.
+    pub(crate) fn classify(&mut self, tx: &Transaction) -> Class {
+        let simple = self.simple.as_ref().and_then(|rules| rules.read(tx));
+        let Some(simple) = simple.filter(|_| !tx.is_deposit()) else { return Class::Evm };
+        if simple.input.is_empty() {
+            // Few transfers go to contracts; it is not worth to look them all up.
+            return Class::Transfer;
+        }
+        let (Some(library), Ok(Some(target))) = (self.library, self.machine.account(simple.to))
+        else {
+            return Class::Evm;
         };
-        let Ok(target) = self.machine.account(simple.to) else { return false };
-        match (target.filter(|account| account.has_code()), self.library) {
-            (None, _) => simple.input.is_empty(),
-            (Some(account), Some(library)) => {
-                library.trusts(&self.setting.call(&simple, Address::ZERO, account.code_hash))
-            }
-            (Some(_), None) => false,
+        let call = self.setting.call(&simple, Address::ZERO, target.code_hash);
+        match target.has_code() && library.trusts(&call) {
+            true => Class::Program(simple.to, target.code_hash),
+            false => Class::Evm,
         }
     }
 
     /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
     fn open_ahead(&mut self, tx: &Transaction) -> Result<(), SourceError> {
-        let Some(ahead) = self.ahead.filter(|ahead| !ahead.is_open() && !tx.is_deposit()) else {
+        if tx.is_deposit() {
+            // One that comes after users' may change what workers take for given.
+            self.ahead = self.ahead.filter(|ahead| !ahead.is_open());
             return Ok(());
-        };
+        }
+        let Some(ahead) = self.ahead.filter(|ahead| !ahead.is_open()) else { return Ok(()) };
         let info = self.machine.l1_info()?;
         ahead.open(&self.machine.state_mut().diff()?, info.as_ref());
         Ok(())
@@ -260,7 +292,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     ) -> Result<Executed, TxError> {
         let open = self.ahead.filter(|ahead| ahead.is_open());
         let ahead = open.zip(index);
-        let watched = match self.shortcut(tx, sender, envelope, ahead)? {
+        let watched = match self.shortcut(tx, sender, envelope, (ahead, index))? {
             Shortcut::Taken(executed) => return Ok(executed),
             Shortcut::None(watched) => watched,
         };
@@ -268,31 +300,29 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             Some((ahead, index)) => self.find(ahead, index)?,
             None if watched.as_ref().is_none_or(|it| !it.claims()) => {
                 self.stats.by_committer += 1;
-                let executed = self.machine.transact(tx, sender, envelope, self.fees)?;
-                self.credit(&executed)?;
-                return Ok(executed);
+                return self.machine.transact(tx, sender, envelope, self.fees);
             }
             None => None,
         };
         let adopted = found.is_some();
-        let (executed, mut changes) = match found {
-            Some(found) => (found.executed, found.changes),
+        let mut attempt = match found {
+            Some(found) => found,
             None => self.machine.attempt(tx, sender, envelope, self.fees)?,
         };
-        self.learn(watched, tx, sender, &executed, &changes);
+        self.learn(watched, tx, sender, &attempt);
         if adopted {
             self.stats.valid += 1;
-            self.machine.state_mut().adopt(&mut changes);
+            self.machine.state_mut().adopt(&mut attempt.changes);
         } else {
             self.stats.by_committer += 1;
             if let Some((ahead, index)) = ahead {
-                ahead.publish(index, &changes, Certainty::Final);
+                ahead.publish(index, &attempt.changes, Certainty::Final);
             }
-            self.machine.state_mut().commit(&mut changes, false);
-            self.machine.give_table(changes);
+            self.machine.state_mut().commit(&mut attempt.changes);
+            self.machine.give_table(attempt.changes);
         }
-        self.credit(&executed)?;
-        Ok(executed)
+        self.machine.credit(attempt.fees.as_ref())?;
+        Ok(attempt.executed)
     }
 
     /// What a worker left for the transaction at `index`, if that still holds.
@@ -300,7 +330,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         &mut self,
         ahead: &'a RunAhead<'a, S>,
         index: u32,
-    ) -> Result<Option<Ahead>, SourceError> {
+    ) -> Result<Option<Attempt>, SourceError> {
         let scout = &mut self.scout;
         let help = || {
             let make = || -> Box<dyn FnMut() -> bool + 'a> {
@@ -311,14 +341,11 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         };
         let Some(result) = ahead.take(index, help) else { return Ok(None) };
         let state = self.machine.state_mut();
-        let holds = state.holds(&result.changes, result.saw_versions).map_err(|error| error.0)?;
+        let holds =
+            state.holds(&result.attempt.changes, result.saw_versions).map_err(|error| error.0)?;
         ahead.judge(index, &result, holds);
         self.stats.stale += u64::from(!holds);
-        Ok(holds.then_some(*result))
-    }
-
-    pub(crate) fn credit(&mut self, executed: &Executed) -> Result<(), SourceError> {
-        self.machine.credit(executed.fees.as_ref())
+        Ok(holds.then_some(result.attempt))
     }
 
     /// Gas used so far.
@@ -490,8 +517,7 @@ pub(crate) fn execute_with<S: StateSource>(
 
     executor.begin()?;
     for (index, (tx, sender)) in transactions.enumerate() {
-        let offered = u32::try_from(index).ok().filter(|_| executor.ahead.is_some());
-        let outcome = executor.execute_offered(tx, sender, offered);
+        let outcome = executor.execute_offered(tx, sender, u32::try_from(index).ok());
         outcome.map_err(|error| error.at(index))?;
         if let Some(state_root) = &mut state_root {
             let root = state_root(&executor.diff_so_far()?)?;

@@ -52,6 +52,7 @@ where
         let address = create.created_address(caller.nonce);
         let Some(slot) = self.genesis_slot(&address) else { return Ok(None) };
         let journal = &mut self.evm.ctx_mut().journaled_state;
+        journal.database.hidden_read = true;
         let account = &journal.load_account(address)?.data.info;
         let bare = account.nonce == 0 && account.code_hash == KECCAK_EMPTY;
         let occupied = bare && !journal.database.storage(address, slot)?.is_zero();
@@ -104,10 +105,7 @@ where
         init: FrameInit,
     ) -> Result<ItemOrResult<&mut Frame, <Frame as FrameTr>::FrameResult>, FrameError> {
         let occupied = match &init.frame_input {
-            FrameInput::Create(create) => {
-                self.evm.ctx_mut().journaled_state.database.restless = true;
-                self.occupied(create, init.depth)?
-            }
+            FrameInput::Create(create) => self.occupied(create, init.depth)?,
             _ => None,
         };
         let Some(address) = occupied else { return self.evm.frame_init(init) };

@@ -12,7 +12,7 @@ use op_revm::{
 };
 use revm::{
     Context, Journal, MainBuilder, MainnetEvm,
-    context::{BlockEnv, CfgEnv, JournalEntry, JournalInner, TxEnv},
+    context::{BlockEnv, CfgEnv, TxEnv},
     context_interface::{
         JournalTr, Transaction as _,
         block::BlobExcessGasAndPrice,
@@ -36,7 +36,7 @@ use crate::{
     op_precompiles::OpPrecompileSet,
     pay_later::{PayLater, effective_used, tip},
     simple::OpCosts,
-    state::{BlockState, DbError, account_of},
+    state::{BlockState, DbError},
     tx::{op_tx_env, tx_env},
     words,
 };
@@ -69,15 +69,28 @@ type EthHandler<'a, S> = MainnetHandler<EthEvm<'a, S>, EVMError<DbError>, Frame>
 type OptimismHandler<'a, S> =
     OpHandler<OptimismEvm<'a, S>, EVMError<DbError, OpTransactionError>, Frame>;
 
-/// How a transaction or a system call ended.
+/// How a transaction ended. Small, since it is handed from hand to hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Executed {
     pub(crate) success: bool,
     pub(crate) gas_used: u64,
     pub(crate) logs: Vec<Log>,
-    pub(crate) output: Bytes,
+}
+
+/// A transaction executed whose changes are not in the state yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) executed: Executed,
     /// What the recipients of fees are still to get.
     pub(crate) fees: Option<FeeAmounts>,
+    /// All that was read and written.
+    pub(crate) changes: EvmState,
+}
+
+/// How a system call ended.
+pub(crate) struct SystemOutcome {
+    pub(crate) success: bool,
+    pub(crate) output: Bytes,
 }
 
 /// Who pays the recipients of a transaction's fees.
@@ -102,16 +115,13 @@ impl<'a, S: StateSource> Machine<'a, S> {
             None => {
                 let cfg = cfg_env(spec_id(rules.fork), rules, spec.chain_id);
                 let context: EthContext<S> = new_context(state, block, cfg);
-                let mut evm = context.build_mainnet();
-                hooks::note_destruction(&mut evm.instruction);
-                Self::Eth(Box::new(Eip7610 { evm, alloc }))
+                Self::Eth(Box::new(Eip7610 { evm: context.build_mainnet(), alloc }))
             }
             Some(fork) => {
                 let fork = op_spec_id(fork);
                 let cfg = cfg_env(fork, rules, spec.chain_id);
                 let context: OpContext<S> = new_context(state, block, cfg);
-                let mut evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
-                hooks::note_destruction(&mut evm.0.instruction);
+                let evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
                 Self::Op(Box::new(Eip7610 { evm, alloc }))
             }
         }
@@ -119,99 +129,10 @@ impl<'a, S: StateSource> Machine<'a, S> {
 
     /// The state after the transactions so far.
     pub(crate) fn state_mut(&mut self) -> &mut BlockState<S> {
-        if self.database().unsettled {
-            self.flush();
-        }
-        self.database()
-    }
-
-    /// The state without what the journal still holds.
-    fn database(&mut self) -> &mut BlockState<S> {
         match self {
             Self::Eth(evm) => &mut evm.ctx().journaled_state.database,
             Self::Op(evm) => &mut evm.ctx().journaled_state.database,
         }
-    }
-
-    fn journal(&mut self) -> &mut JournalInner<JournalEntry> {
-        match self {
-            Self::Eth(evm) => &mut evm.ctx().journaled_state.inner,
-            Self::Op(evm) => &mut evm.ctx().journaled_state.inner,
-        }
-    }
-
-    /// Moves what the journal holds into the state.
-    fn flush(&mut self) {
-        let mut changes = self.take_changes();
-        let state = self.database();
-        state.unsettled = false;
-        state.commit(&mut changes, true);
-        self.give_table(changes);
-    }
-
-    /// An account as it is now, wherever that is written.
-    pub(crate) fn account(&mut self, address: Address) -> Result<Option<Account>, SourceError> {
-        if self.database().unsettled
-            && let Some(account) = self.journal().state.get(&address)
-        {
-            // Whoever created or destroyed was flushed.
-            let exists = !account.is_loaded_as_not_existing() || account.is_touched();
-            let account = exists.then(|| account_of(&account.info));
-            return Ok(account.filter(|account| !account.is_empty()));
-        }
-        self.database().account(address).map_err(|error| error.0)
-    }
-
-    /// Makes room for so many accounts in the journal, if their changes will stay there.
-    pub(crate) fn reserve_journal(&mut self, accounts: usize) {
-        self.journal().state.reserve(accounts);
-    }
-
-    /// Executes a transaction and keeps its changes, for the time being in the journal if that can
-    /// be: emptying it costs more than many a transaction. On an error nothing has changed.
-    pub(crate) fn transact(
-        &mut self,
-        tx: &Transaction,
-        sender: Address,
-        envelope: Option<&Envelope>,
-        fees: Fees,
-    ) -> Result<Executed, TxError> {
-        let modern = self.journal().cfg.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON);
-        // op-revm reads the L1 attributes, which a deposit sets, below the journal.
-        if tx.is_deposit() || !modern {
-            let (executed, mut changes) = self.attempt(tx, sender, envelope, fees)?;
-            self.database().commit(&mut changes, false);
-            self.give_table(changes);
-            return Ok(executed);
-        }
-        match self.run(tx, sender, envelope, fees) {
-            Ok(executed) => {
-                let state = self.database();
-                state.unsettled = true;
-                let restless = std::mem::take(&mut state.restless);
-                if restless || fees == Fees::Counted && self.journal_holds_recipient() {
-                    self.flush();
-                }
-                Ok(executed)
-            }
-            Err(error) => {
-                self.database().restless = false;
-                self.journal().discard_tx();
-                Err(error)
-            }
-        }
-    }
-
-    /// Credits a transaction's fees; `None` if it pays none, or has paid.
-    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), SourceError> {
-        // The recipients are not in the journal.
-        self.database().credit(fees).map_err(|error| error.0)
-    }
-
-    /// True if somebody looked at a recipient of fees: the next fees must not escape the journal.
-    fn journal_holds_recipient(&mut self) -> bool {
-        let recipients = self.database().fee_recipients();
-        recipients.iter().any(|recipient| self.journal().state.contains_key(recipient))
     }
 
     /// The accounts that every transaction pays, in the order of [`FeeAmounts`].
@@ -225,6 +146,35 @@ impl<'a, S: StateSource> Machine<'a, S> {
                 OPERATOR_FEE_RECIPIENT,
             ],
         }
+    }
+
+    /// An account as it is now.
+    pub(crate) fn account(&mut self, address: Address) -> Result<Option<Account>, SourceError> {
+        self.state_mut().account(address).map_err(|error| error.0)
+    }
+
+    /// Executes a transaction and keeps its changes. On an error nothing has changed.
+    ///
+    /// revm could leave the changes of all transactions in its journal. That is faster, and wrong:
+    /// its accounts remember more than a transaction may know (an authority that an earlier one
+    /// touched counts as existing: 12,500 gas of refund, EIP-7702).
+    pub(crate) fn transact(
+        &mut self,
+        tx: &Transaction,
+        sender: Address,
+        envelope: Option<&Envelope>,
+        fees: Fees,
+    ) -> Result<Executed, TxError> {
+        let mut attempt = self.attempt(tx, sender, envelope, fees)?;
+        self.state_mut().commit(&mut attempt.changes);
+        self.give_table(attempt.changes);
+        self.credit(attempt.fees.as_ref())?;
+        Ok(attempt.executed)
+    }
+
+    /// Credits a transaction's fees; `None` if it pays none, or has paid.
+    pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), SourceError> {
+        self.state_mut().credit(fees).map_err(|error| error.0)
     }
 
     /// What a user's transaction pays on an OP chain besides gas and value; `None` on Ethereum.
@@ -252,12 +202,11 @@ impl<'a, S: StateSource> Machine<'a, S> {
         sender: Address,
         envelope: Option<&Envelope>,
         fees: Fees,
-    ) -> Result<(Executed, EvmState), TxError> {
-        let _flushed = self.state_mut();
+    ) -> Result<Attempt, TxError> {
         let result = self.run(tx, sender, envelope, fees);
         let changes = self.take_changes();
-        self.database().restless = false;
-        Ok((result?, changes))
+        let (executed, fees) = result?;
+        Ok(Attempt { executed, fees, changes })
     }
 
     /// The L1 attributes that hold for the rest of the block; `None` on Ethereum.
@@ -265,6 +214,13 @@ impl<'a, S: StateSource> Machine<'a, S> {
         match self {
             Self::Eth(_) => Ok(None),
             Self::Op(evm) => fetch_l1_info(evm).map(|info| Some(info.clone())),
+        }
+    }
+
+    /// Reads the L1 attributes again for the next transaction: no user's has been executed yet.
+    pub(crate) fn forget_l1_info(&mut self) {
+        if let Self::Op(evm) = self {
+            evm.ctx().chain.l2_block = None;
         }
     }
 
@@ -282,16 +238,16 @@ impl<'a, S: StateSource> Machine<'a, S> {
         sender: Address,
         envelope: Option<&Envelope>,
         fees: Fees,
-    ) -> Result<Executed, TxError> {
+    ) -> Result<(Executed, Option<FeeAmounts>), TxError> {
         match self {
             Self::Eth(evm) => {
                 evm.ctx().tx = tx_env(tx, sender);
                 let result = match fees {
-                    Fees::Paid => EthHandler::default().run(evm).map(Executed::from),
+                    Fees::Paid => EthHandler::default().run(evm).map(|it| (it.into(), None)),
                     Fees::Counted => {
                         let mut handler = PayLater::new(EthHandler::default(), eth_fees);
                         let result = handler.run(evm);
-                        result.map(|result| Executed::with_fees(result, handler.fees()))
+                        result.map(|result| (result.into(), handler.fees()))
                     }
                 };
                 let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
@@ -308,11 +264,11 @@ impl<'a, S: StateSource> Machine<'a, S> {
                 // Deposits are not subject to EIP-7825, and revm would hold gas above the cap back.
                 evm.ctx().cfg.tx_gas_limit_cap = tx.is_deposit().then_some(u64::MAX);
                 let result = match fees {
-                    Fees::Paid => OptimismHandler::new().run(evm).map(Executed::from),
+                    Fees::Paid => OptimismHandler::new().run(evm).map(|it| (it.into(), None)),
                     Fees::Counted => {
                         let mut handler = PayLater::new(OptimismHandler::new(), op_fees);
                         let result = handler.run(evm);
-                        result.map(|result| Executed::with_fees(result, handler.fees()))
+                        result.map(|result| (result.into(), handler.fees()))
                     }
                 };
                 let (ctx, fee) = (evm.ctx_ref(), evm.ctx_ref().block.basefee);
@@ -326,37 +282,24 @@ impl<'a, S: StateSource> Machine<'a, S> {
         &mut self,
         contract: Address,
         input: Bytes,
-    ) -> Result<Executed, SourceError> {
-        let _flushed = self.state_mut();
+    ) -> Result<SystemOutcome, SourceError> {
         let result = match self {
             Self::Eth(evm) => {
                 evm.ctx().tx = TxEnv::new_system_tx(contract, input);
-                EthHandler::default().run_system_call(evm).map(Executed::from).map_err(fault)
+                let result = EthHandler::default().run_system_call(evm);
+                result.map(SystemOutcome::from).map_err(fault)
             }
             Self::Op(evm) => {
                 evm.ctx().tx = OpTransaction::new_system_tx(contract, input);
-                OptimismHandler::new().run_system_call(evm).map(Executed::from).map_err(fault)
+                let result = OptimismHandler::new().run_system_call(evm);
+                result.map(SystemOutcome::from).map_err(fault)
             }
         };
-        self.settle(result)
-    }
-
-    /// Empties revm's journal: into the state after a success, else into nothing, so that whatever
-    /// a refused transaction loaded or deducted is gone.
-    fn settle<E>(&mut self, result: Result<Executed, E>) -> Result<Executed, E> {
         let mut changes = self.take_changes();
-        let executed = match result {
-            Ok(executed) => {
-                self.database().commit(&mut changes, false);
-                Ok(executed)
-            }
-            Err(error) => {
-                changes.clear();
-                Err(error)
-            }
-        };
+        let outcome = result?;
+        self.state_mut().commit(&mut changes);
         self.give_table(changes);
-        executed
+        Ok(outcome)
     }
 
     /// All that the last transaction read and wrote. The journal is empty afterwards.
@@ -429,22 +372,22 @@ fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> Option<Fe
     Some(FeeAmounts([tip, l1, base, operator]))
 }
 
-impl Executed {
-    fn with_fees<H>(result: ExecutionResult<H>, fees: Option<FeeAmounts>) -> Self {
-        Self { fees, ..Self::from(result) }
-    }
-}
-
 impl<H> From<ExecutionResult<H>> for Executed {
     fn from(result: ExecutionResult<H>) -> Self {
         let (success, gas_used) = (result.is_success(), result.tx_gas_used());
-        let (logs, output) = match result {
-            ExecutionResult::Success { logs, output, .. } => (logs, output.into_data()),
+        let logs = match result {
+            ExecutionResult::Success { logs, .. } => logs,
             // Logs of a failed transaction are not part of its receipt.
-            ExecutionResult::Revert { output, .. } => (Vec::new(), output),
-            ExecutionResult::Halt { .. } => (Vec::new(), Bytes::new()),
+            ExecutionResult::Revert { .. } | ExecutionResult::Halt { .. } => Vec::new(),
         };
-        Self { success, gas_used, logs, output, fees: None }
+        Self { success, gas_used, logs }
+    }
+}
+
+impl<H> From<ExecutionResult<H>> for SystemOutcome {
+    fn from(result: ExecutionResult<H>) -> Self {
+        let success = result.is_success();
+        Self { success, output: result.into_output().unwrap_or_default() }
     }
 }
 

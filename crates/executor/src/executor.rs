@@ -1,19 +1,27 @@
 use std::sync::Arc;
 
 use banyan_chainspec::ChainSpec;
-use banyan_primitives::{Address, RecoveredBlock, StateSource, Transaction, TransactionTrait};
+use banyan_primitives::{
+    Address, AddressMap, B256, RecoveredBlock, StateSource, Transaction, TransactionTrait,
+};
 
 use crate::{
     BlockContext, BlockExecutor, BlockOutput, ExecutionError, StateRootFn,
     ahead::{self, RunAhead, Targets},
-    block::execute_with,
+    block::{Class, execute_with},
     codes::CodeCache,
+    prepare::Preparation,
     program::Library,
+    shortcuts::Setting,
+    simple::SimpleRules,
 };
 
 /// Other threads are woken for a block with so much gas (limits) for the EVM: that is about half a
 /// millisecond of work, and waking and setting up costs a tenth of that.
 const WORTH_WAKING: u64 = 2_000_000;
+
+/// And for so many calls of programs, or transfers whose accounts can be read ahead.
+const WORTH_PREPARING: usize = 256;
 
 /// How to execute blocks. All ways give the same result; they differ in speed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +99,8 @@ pub struct Executor {
     config: ExecutorConfig,
     /// All threads but the committer's; `None` if there are no others.
     pool: Option<rayon::ThreadPool>,
+    /// The same for building, which goes on while blocks are validated.
+    build_pool: Option<rayon::ThreadPool>,
     knowledge: Knowledge,
 }
 
@@ -106,17 +116,13 @@ impl Executor {
     /// Starts the worker threads.
     pub fn new(config: ExecutorConfig) -> Self {
         let threads = config.workers.saturating_sub(1);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("exec-{index}"));
-        // Without its threads it is slower, and as right.
-        let pool = (threads > 0).then(|| pool.build().ok()).flatten();
+        let (pool, build_pool) = (pool(threads, "exec"), pool(threads, "build-exec"));
         let knowledge = Knowledge {
             codes: Arc::default(),
             library: Library::new(config.programs),
             targets: Targets::default(),
         };
-        Self { config, pool, knowledge }
+        Self { config, pool, build_pool, knowledge }
     }
 
     /// The settings.
@@ -172,42 +178,74 @@ impl Executor {
         let knowledge = &self.knowledge;
         let mut executor =
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
-        let candidates = match &self.pool {
-            Some(_) => self.worth_running_ahead(block, &mut executor),
-            None => None,
-        };
-        let Some(candidates) = candidates else { return finish(executor, block, state_root) };
-        self.scope(spec, context, parent, |ahead| {
-            ahead.offer(candidates.into_iter());
-            finish(executor.with_ahead(ahead), block, state_root)
-        })
+        let Some(pool) = &self.pool else { return finish(executor, block, state_root) };
+        match self.plan(block, parent.remembers(), &mut executor) {
+            Plan::Alone => finish(executor, block, state_root),
+            Plan::RunAhead(candidates) => self.scope(pool, spec, context, parent, |ahead| {
+                ahead.offer(candidates.into_iter());
+                finish(executor.with_ahead(ahead), block, state_root)
+            }),
+            Plan::Prepare(rules, code_hashes) => {
+                let setting = Setting::new(spec.chain_id, &context.rules(spec), &context);
+                let library = &knowledge.library;
+                let preparation =
+                    Preparation::new((block, parent), rules, setting, library, code_hashes);
+                pool.in_place_scope(|scope| {
+                    for _ in 1..self.config.workers {
+                        scope.spawn(|_| preparation.run());
+                    }
+                    let _stop = OnDrop(|| preparation.stop());
+                    finish(executor.with_preparation(&preparation), block, state_root)
+                })
+            }
+        }
     }
 
-    /// The transactions for the workers, each with whether it is cheap. `None` if other threads
-    /// cannot save more than it costs to wake them: they can take over what goes through the EVM.
-    fn worth_running_ahead<S: StateSource>(
+    /// What the other threads can do for a block that is worth waking them.
+    fn plan<S: StateSource>(
         &self,
         block: &RecoveredBlock,
+        remembers: bool,
         executor: &mut BlockExecutor<'_, S>,
-    ) -> Option<Vec<(Transaction, Address, bool)>> {
-        executor.simple.as_ref()?;
-        let transactions = block.transactions();
-        let cheap: Vec<bool> = transactions.map(|(tx, _)| executor.is_cheap(tx)).collect();
-        let dear = block.body.transactions.iter().zip(&cheap);
-        let dear = dear.filter(|(tx, cheap)| !**cheap && !tx.is_deposit());
-        let (gas, jobs) = dear.fold((0_u64, 0), |(gas, jobs), (tx, _)| {
-            (gas.saturating_add(tx.gas_limit()), jobs + 1)
-        });
-        if jobs < 2 || gas < WORTH_WAKING && self.config.perturb.is_none() {
-            return None;
+    ) -> Plan {
+        let Some(rules) = executor.simple.clone() else { return Plan::Alone };
+        let transactions = &block.body.transactions;
+        let (mut gas, mut jobs, mut calls) = (0_u64, 0, 0);
+        let mut code_hashes = AddressMap::default();
+        let mut cheap = Vec::with_capacity(transactions.len());
+        for tx in transactions {
+            let class = executor.classify(tx);
+            cheap.push(class != Class::Evm);
+            match class {
+                Class::Evm if !tx.is_deposit() => {
+                    gas = gas.saturating_add(tx.gas_limit());
+                    jobs += 1;
+                }
+                Class::Program(to, code_hash) => {
+                    code_hashes.insert(to, code_hash);
+                    calls += 1;
+                }
+                Class::Transfer if remembers => calls += 1,
+                Class::Evm | Class::Transfer => {}
+            }
         }
-        let candidates = block.transactions().zip(cheap);
-        Some(candidates.map(|((tx, sender), cheap)| (tx.clone(), sender, cheap)).collect())
+        let perturbed = self.config.perturb.is_some();
+        if jobs >= 2 && (gas >= WORTH_WAKING || perturbed) {
+            let candidates = block.transactions().zip(cheap);
+            let candidate =
+                |((tx, sender), cheap): ((&Transaction, _), _)| (tx.clone(), sender, cheap);
+            return Plan::RunAhead(candidates.map(candidate).collect());
+        }
+        match calls >= WORTH_PREPARING || perturbed && calls > 0 {
+            true => Plan::Prepare(rules, code_hashes),
+            false => Plan::Alone,
+        }
     }
 
     /// Runs `commit` while the other threads run ahead.
     fn scope<'s, S: StateSource + Sync, R>(
         &self,
+        pool: &rayon::ThreadPool,
         spec: &'s ChainSpec,
         context: BlockContext,
         parent: &'s S,
@@ -220,12 +258,11 @@ impl Executor {
             (&self.knowledge.targets, self.knowledge.codes.clone()),
             self.config.perturb,
         );
-        let Some(pool) = &self.pool else { return commit(&ahead) };
         pool.in_place_scope(|scope| {
             for _ in 1..self.config.workers {
                 scope.spawn(|_| ahead::run(&ahead));
             }
-            let _stop = Stop(&ahead);
+            let _stop = OnDrop(|| ahead.stop());
             commit(&ahead)
         })
     }
@@ -244,10 +281,10 @@ impl Executor {
                 BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge),
             );
         }
-        if self.pool.is_none() {
+        let Some(pool) = &self.build_pool else {
             return build(shortcuts(spec, context, parent).with_knowledge(&self.knowledge));
-        }
-        self.scope(spec, context.clone(), parent, |ahead| {
+        };
+        self.scope(pool, spec, context.clone(), parent, |ahead| {
             let executor = shortcuts(spec, context, parent).with_knowledge(&self.knowledge);
             build(executor.with_ahead(ahead))
         })
@@ -273,11 +310,27 @@ fn shortcuts<'a, S: StateSource>(
         .unwrap_or_else(|_| BlockExecutor::new(spec, context, parent))
 }
 
-/// Sends the workers home, also if the committer panics.
-struct Stop<'a, S>(&'a RunAhead<'a, S>);
+/// What the other threads are to do for a block.
+enum Plan {
+    Alone,
+    /// Execute what is for the EVM; each transaction with whether it is cheap.
+    RunAhead(Vec<(Transaction, Address, bool)>),
+    /// Prepare what needs no EVM; with the code of the contracts called.
+    Prepare(SimpleRules, AddressMap<B256>),
+}
 
-impl<S> Drop for Stop<'_, S> {
+fn pool(threads: usize, name: &'static str) -> Option<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    let pool = pool.thread_name(move |index| format!("{name}-{index}"));
+    // Without its threads it is slower, and as right.
+    (threads > 0).then(|| pool.build().ok()).flatten()
+}
+
+/// Sends the workers home, also if the committer panics.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
-        self.0.stop();
+        (self.0)();
     }
 }

@@ -2,13 +2,11 @@
 
 use banyan_primitives::StateSource;
 use revm::{
-    bytecode::opcode::{JUMPDEST, SELFDESTRUCT},
+    bytecode::opcode::JUMPDEST,
     context::ContextError,
     context_interface::Transaction,
     handler::instructions::EthInstructions,
-    interpreter::{
-        Host, Instruction, InstructionContext, instructions::host, interpreter::EthInterpreter,
-    },
+    interpreter::{Host, Instruction, InstructionContext, interpreter::EthInterpreter},
     primitives::hardfork::SpecId,
 };
 
@@ -24,20 +22,6 @@ fn replace<H: Host>(
 ) {
     let gas = table.instruction_table[usize::from(opcode)].static_gas();
     table.insert_instruction(opcode, Instruction::new(function, gas));
-}
-
-/// Makes SELFDESTRUCT leave a note in the state.
-pub(crate) fn note_destruction<S, T, SPEC, C>(
-    table: &mut EthInstructions<EthInterpreter, EvmContext<S, T, SPEC, C>>,
-) where
-    S: StateSource,
-    T: Transaction,
-    SPEC: Into<SpecId> + Copy,
-{
-    replace(table, SELFDESTRUCT, |step| {
-        step.host.journaled_state.database.restless = true;
-        host::selfdestruct(step);
-    });
 }
 
 /// Makes jump destinations look whether the result is still of use: every loop passes one.

@@ -22,7 +22,7 @@ mod memory;
 mod op_precompiles;
 mod pay_later;
 mod precompiles;
-#[allow(dead_code, unused_imports, reason = "the committer is to call it")]
+mod prepare;
 mod program;
 mod shortcuts;
 mod simple;

@@ -2,12 +2,12 @@
 
 use banyan_chainspec::Rules;
 use banyan_primitives::{Address, B256, SourceError, StateSource, Transaction, U256};
-use revm::{context::BlockEnv, primitives::hardfork::SpecId, state::EvmState};
+use revm::{context::BlockEnv, primitives::hardfork::SpecId};
 
 use crate::{
     BlockContext, BlockExecutor,
     ahead::RunAhead,
-    evm::{Executed, block_env, op_spec_id, spec_id},
+    evm::{Attempt, Executed, block_env, op_spec_id, spec_id},
     l1_cost::Envelope,
     program::{Answer, CallEnv, Effect, Outcome, Watch},
     simple::Simple,
@@ -80,11 +80,14 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         tx: &Transaction,
         sender: Address,
         envelope: Option<&Envelope>,
-        ahead: Option<(&RunAhead<'_, S>, u32)>,
+        (ahead, index): (Option<(&RunAhead<'_, S>, u32)>, Option<u32>),
     ) -> Result<Shortcut, SourceError> {
         let Some(simple) = self.simple.as_ref().and_then(|rules| rules.read(tx)) else {
             return Ok(Shortcut::None(None));
         };
+        if let Some((preparation, index)) = self.preparation.zip(index) {
+            preparation.reached(index);
+        }
         if simple.input.is_empty()
             && self.machine.account(simple.to)?.is_none_or(|account| !account.has_code())
             && let Some(executed) = self.transfer(&simple, sender, envelope)?
@@ -93,7 +96,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             self.show(ahead, &simple, sender, &[])?;
             return Ok(Shortcut::Taken(executed));
         }
-        self.program(&simple, sender, envelope, ahead)
+        self.program(&simple, sender, envelope, (ahead, index))
     }
 
     fn transfer(
@@ -108,11 +111,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             None => None,
         };
         let state = self.machine.state_mut();
-        let executed = rules.transfer(state, tx, sender, costs.as_ref())?;
-        if let Some(executed) = &executed {
-            self.credit(executed)?;
-        }
-        Ok(executed)
+        rules.transfer(state, tx, sender, costs.as_ref())
     }
 
     /// Executes the call of a contract whose program is known.
@@ -121,7 +120,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         tx: &Simple<'_>,
         sender: Address,
         envelope: Option<&Envelope>,
-        ahead: Option<(&RunAhead<'_, S>, u32)>,
+        (ahead, index): (Option<(&RunAhead<'_, S>, u32)>, Option<u32>),
     ) -> Result<Shortcut, SourceError> {
         let evm = Ok(Shortcut::None(None));
         let Some(library) = self.library else { return evm };
@@ -142,8 +141,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             return evm;
         }
         let call = self.setting.call(tx, sender, code_hash);
-        let prepared = ahead.and_then(|(ahead, index)| ahead.prepared(index));
-        match library.follow(plan, &call, prepared.as_deref(), state, &mut self.scratch)? {
+        let prepared = self.preparation.zip(index);
+        let prepared = prepared.and_then(|(preparation, index)| preparation.get(index));
+        match library.follow(plan, &call, prepared, state, &mut self.scratch)? {
             Answer::Evm(watch) => {
                 self.stats.program_misses += u64::from(watch.missed);
                 self.stats.program_checks += u64::from(watch.claims() && !watch.missed);
@@ -179,7 +179,6 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             state.set_slot(*address, *slot, *value).map_err(|error| error.0)?;
         }
         executed.logs = effect.logs;
-        self.credit(&executed)?;
         self.stats.programs += 1;
         self.show(ahead, tx, sender, &effect.writes)?;
         Ok(Shortcut::Taken(executed))
@@ -211,8 +210,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         watched: Option<Watched>,
         tx: &Transaction,
         sender: Address,
-        executed: &Executed,
-        changes: &EvmState,
+        Attempt { executed, changes, .. }: &Attempt,
     ) {
         let Some(Watched { watch, code_hash }) = watched.filter(|it| it.watch.claims()) else {
             return;

@@ -180,13 +180,8 @@ impl SimpleRules {
             receiver.after = Some(account);
             state.watch(account.balance);
         }
-        Ok(Some(Executed {
-            success: true,
-            gas_used,
-            logs: Vec::new(),
-            output: Bytes::new(),
-            fees: Some(fees),
-        }))
+        state.credit(Some(&fees)).map_err(|error| error.0)?;
+        Ok(Some(Executed { success: true, gas_used, logs: Vec::new() }))
     }
 }
 

@@ -37,11 +37,8 @@ pub(crate) struct BlockState<S> {
     /// Code known from other blocks.
     shared_codes: Option<Arc<CodeCache>>,
     fees: FeeCounters,
-    /// The journal holds changes of earlier transactions that are not here yet.
-    pub(crate) unsettled: bool,
-    /// The last transaction created or destroyed an account: the journal cannot hold more than one
-    /// of those.
-    pub(crate) restless: bool,
+    /// A slot was read that does not show in the journal.
+    pub(crate) hidden_read: bool,
 }
 
 fn cleared(entry: &AccountDiff) -> bool {
@@ -85,7 +82,7 @@ pub(crate) fn after(account: &revm::state::Account) -> (Option<Account>, bool) {
     (Some(account_of(&account.info)), account.is_created())
 }
 
-pub(crate) fn account_of(info: &AccountInfo) -> Account {
+fn account_of(info: &AccountInfo) -> Account {
     Account { nonce: info.nonce, balance: info.balance, code_hash: info.code_hash }
 }
 
@@ -97,8 +94,7 @@ impl<S: StateSource> BlockState<S> {
             codes: B256Map::default(),
             shared_codes: None,
             fees: FeeCounters::default(),
-            unsettled: false,
-            restless: false,
+            hidden_read: false,
         }
     }
 
@@ -173,10 +169,6 @@ impl<S: StateSource> BlockState<S> {
         Ok(())
     }
 
-    pub(crate) fn fee_recipients(&self) -> Vec<Address> {
-        (0..self.fees.len()).map(|index| self.fees.recipient(index)).collect()
-    }
-
     /// Notes a balance that was written.
     pub(crate) fn watch(&mut self, balance: U256) {
         self.fees.watch(balance);
@@ -197,17 +189,16 @@ impl<S: StateSource> BlockState<S> {
         Ok(())
     }
 
-    /// Takes over what one transaction left in revm's journal, or several did (`many`); the table's
-    /// room is left for the next.
-    pub(crate) fn commit(&mut self, changes: &mut EvmState, many: bool) {
+    /// Takes over what a transaction left in revm's journal; the table's room is left for the next.
+    pub(crate) fn commit(&mut self, changes: &mut EvmState) {
         for (address, account) in changes.drain() {
             if account.is_touched() {
-                self.commit_account(address, account, many);
+                self.commit_account(address, account);
             }
         }
     }
 
-    fn commit_account(&mut self, address: Address, account: revm::state::Account, many: bool) {
+    fn commit_account(&mut self, address: Address, account: revm::state::Account) {
         self.fees.watch(account.info.balance);
         let entry = self.accounts.get_mut(&address).expect("revm loads what it touches");
         if account.is_selfdestructed() {
@@ -225,8 +216,7 @@ impl<S: StateSource> BlockState<S> {
         }
         entry.after = Some(now);
         for (slot, value) in account.storage {
-            // Of several transactions the last one may only have read it.
-            if many || value.is_changed() {
+            if value.is_changed() {
                 grow(&mut entry.storage);
                 let old = (value.original_value, value.original_value);
                 entry.storage.entry(slot).or_insert(old).1 = value.present_value;
@@ -258,7 +248,7 @@ impl<S: StateSource> BlockState<S> {
                 let before = before(&account);
                 let unseen = || AccountDiff { before, after: before, ..Default::default() };
                 self.accounts.entry(address).or_insert_with(unseen);
-                self.commit_account(address, account, false);
+                self.commit_account(address, account);
             }
         }
     }
@@ -296,6 +286,7 @@ impl<S: StateSource> BlockState<S> {
     /// Forgets everything but code, to begin again on the parent's state.
     pub(crate) fn forget(&mut self) {
         self.accounts.clear();
+        self.hidden_read = false;
     }
 
     pub(crate) fn source(&self) -> &S {

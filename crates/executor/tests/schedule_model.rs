@@ -5,6 +5,7 @@
 //! transaction from claim to finish or release, leaves its result before it finishes, and takes its
 //! guesses back if the committer was faster; the committer takes a transaction at its turn, uses or
 //! retracts a result that is there, and closes it.
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use loom::{
     sync::{Arc, Mutex, atomic},

@@ -157,7 +157,7 @@ fn walk(view: &ChainView, from: &SealedHeader) -> Result<Option<Walk>, ChainErro
 
 #[cfg(test)]
 mod tests {
-    use banyan_chain::Durability;
+    use banyan_chain::{ChainConfig, Durability};
     use banyan_chainspec::ChainSpec;
     use banyan_primitives::{SealedHeader, Transaction};
     use banyan_txpool::PoolConfig;
@@ -172,8 +172,8 @@ mod tests {
         let mut generator = Generator::new(Workload::Transfers, 1, 2, ChainSpec::dev().chain_id);
         let genesis = generator.genesis(30_000_000).unwrap();
         let spec = Arc::new(ChainSpec::from_genesis_json(&genesis).unwrap());
-        let stack =
-            Stack::open(&spec, folder.path(), Durability::Off, PoolConfig::default()).unwrap();
+        let config = ChainConfig { durability: Durability::Off, ..ChainConfig::default() };
+        let stack = Stack::open(&spec, folder.path(), config, PoolConfig::default()).unwrap();
         let start = stack.chain.view().head().clone();
         let pool = PoolHandle::new(Arc::clone(&spec), PoolConfig::default(), start.clone());
         let txs = generator.transactions(4);

@@ -11,8 +11,8 @@ use banyan_consensus::{
 use banyan_executor::{
     BlockContext, BlockExecutor, BlockOutput, ExecutionError, Executor, TxError, TxOutcome,
 };
-use banyan_primitives::{Address, Encodable2718, Header, Transaction, U256, signer};
-use banyan_state::StateView;
+use banyan_primitives::{Address, Encodable2718, Header, StateSource, Transaction, U256, signer};
+use banyan_state::{SharedView, StateView};
 use banyan_txpool::{PoolHandle, PooledTransaction};
 
 use crate::{BuilderConfig, BuiltPayload, DaLimits, candidates::Candidates, job::Job};
@@ -48,8 +48,8 @@ pub(crate) struct Builder<'a> {
 }
 
 /// A block that is being filled.
-struct Draft<'a, 's> {
-    executor: BlockExecutor<'a, &'s StateView>,
+struct Draft<'a, S: StateSource> {
+    executor: BlockExecutor<'a, S>,
     context: BlockContext,
     content: Content,
 }
@@ -75,7 +75,7 @@ impl Content {
     }
 }
 
-impl Draft<'_, '_> {
+impl<S: StateSource> Draft<'_, S> {
     fn gas_left(&self) -> u64 {
         self.context.gas_limit.saturating_sub(self.executor.gas_used())
     }
@@ -90,6 +90,7 @@ impl Builder<'_> {
     ) -> Result<BuiltPayload, BuildError> {
         let started = Instant::now();
         let state = self.parent_state(job)?;
+        let state = SharedView::new(&state, self.executor.config().workers);
         let context = self.context(job)?;
         let (output, content) = self.executor.build(
             self.spec,
@@ -109,9 +110,9 @@ impl Builder<'_> {
     }
 
     /// System calls, forced transactions, the pool's.
-    fn execute(
+    fn execute<S: StateSource>(
         &self,
-        draft: &mut Draft<'_, '_>,
+        draft: &mut Draft<'_, S>,
         job: &Job,
         forced_done: impl FnOnce(),
     ) -> Result<(), BuildError> {
@@ -159,7 +160,11 @@ impl Builder<'_> {
     }
 
     /// Forced transactions must all be executable, in order.
-    fn force(&self, draft: &mut Draft<'_, '_>, forced: &[Transaction]) -> Result<(), BuildError> {
+    fn force<S: StateSource>(
+        &self,
+        draft: &mut Draft<'_, S>,
+        forced: &[Transaction],
+    ) -> Result<(), BuildError> {
         let known = |hash: &_| self.pool.known_sender(hash);
         let senders = signer::senders(forced, known)
             .map_err(|(index, error)| attributes_error(index, &error))?;
@@ -175,7 +180,7 @@ impl Builder<'_> {
     }
 
     /// Takes from the pool what fits, best tip first, until the block is full or wanted.
-    fn fill(&self, draft: &mut Draft<'_, '_>, job: &Job) -> Result<(), BuildError> {
+    fn fill<S: StateSource>(&self, draft: &mut Draft<'_, S>, job: &Job) -> Result<(), BuildError> {
         let rules = draft.context.rules(self.spec);
         let blob_fee = draft.context.excess_blob_gas.map_or(0, |gas| blob_base_fee(&rules, gas));
         let best = self.pool.best(draft.context.base_fee.unwrap_or(0), blob_fee);
@@ -195,7 +200,7 @@ impl Builder<'_> {
                 .sidecar
                 .as_ref()
                 .is_some_and(|blobs| blobs.is_eip4844() == rules.is(Fork::Osaka));
-            if too_large || stale_sidecar || !self.fits_da(draft, tx.da_size) {
+            if too_large || stale_sidecar || !self.fits_da(&draft.content, tx.da_size) {
                 candidates.skip_sender(tx.sender);
                 continue;
             }
@@ -216,9 +221,9 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn fits_da(&self, draft: &Draft<'_, '_>, size: u64) -> bool {
+    fn fits_da(&self, content: &Content, size: u64) -> bool {
         let DaLimits { max_tx_size, max_block_size } = self.limits;
-        let block_size = draft.content.da_size.saturating_add(size);
+        let block_size = content.da_size.saturating_add(size);
         (max_tx_size == 0 || size <= max_tx_size)
             && (max_block_size == 0 || block_size <= max_block_size)
     }
@@ -228,7 +233,7 @@ impl Builder<'_> {
         context: BlockContext,
         (output, content): (BlockOutput, Content),
         job: &Job,
-        state: &StateView,
+        state: &SharedView<'_>,
         started: Instant,
     ) -> Result<BuiltPayload, BuildError> {
         let request = SealRequest {

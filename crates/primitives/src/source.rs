@@ -28,6 +28,10 @@ pub trait StateSource {
     fn code(&self, hash: &B256) -> Result<Bytes, SourceError>;
     /// Hash of the ancestor at `number` on this state's own branch; zero if unknown.
     fn block_hash(&self, number: u64) -> Result<B256, SourceError>;
+    /// True if what one thread has read is cheap for the others afterwards: then reading ahead pays.
+    fn remembers(&self) -> bool {
+        false
+    }
 }
 
 impl<S: StateSource + ?Sized> StateSource for &S {
@@ -42,5 +46,8 @@ impl<S: StateSource + ?Sized> StateSource for &S {
     }
     fn block_hash(&self, number: u64) -> Result<B256, SourceError> {
         (**self).block_hash(number)
+    }
+    fn remembers(&self) -> bool {
+        (**self).remembers()
     }
 }

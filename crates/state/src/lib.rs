@@ -9,11 +9,13 @@ mod history;
 mod layer;
 mod merge;
 mod persist;
+mod shared;
 mod source;
 mod view;
 
 pub use history::{oldest_state, reverse_diff, reverse_layer};
 pub use layer::Layer;
 pub use persist::{GenesisAccount, persist_layer, unwind, write_genesis, write_nodes};
+pub use shared::SharedView;
 pub use source::FlatState;
 pub use view::StateView;

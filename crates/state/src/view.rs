@@ -38,11 +38,27 @@ impl StateView {
     /// parent of the oldest layer nor that of one of the layers.
     pub fn new(
         db: &Database,
-        mut layers: Vec<Arc<Layer>>,
+        layers: Vec<Arc<Layer>>,
         block: BlockRef,
     ) -> Result<Self, SourceError> {
         check_chain(&layers, block)?;
-        let txn = db.read()?;
+        Self::layered(db.read()?, layers, block)
+    }
+
+    /// The same state over a read transaction of its own: threads that share one wait for each
+    /// other. Fails with [`SourceError::Stale`] if the database has moved too far meanwhile.
+    pub fn another(&self) -> Result<Self, SourceError> {
+        if self.historic {
+            return Err(SourceError::Stale(self.block.hash));
+        }
+        Self::layered(self.txn.another()?, self.layers.clone(), self.block)
+    }
+
+    fn layered(
+        txn: ReadTxn,
+        mut layers: Vec<Arc<Layer>>,
+        block: BlockRef,
+    ) -> Result<Self, SourceError> {
         let tip = txn.marker(Marker::Tip)?.ok_or(SourceError::Stale(block.hash))?;
         let base = layers.last().map_or(block, |oldest| oldest.parent);
         if let Some(persisted) = layers.iter().position(|layer| layer.block == tip) {

@@ -10,7 +10,7 @@ use banyan_primitives::{
     B256, SourceError, StateSource,
     trie::{TrieId, TrieSource},
 };
-use banyan_state::{StateView, persist_layer, reverse_layer, unwind};
+use banyan_state::{SharedView, StateView, persist_layer, reverse_layer, unwind};
 use banyan_storage::{BlockRead, Database, Marker, Table, WriteTxn};
 use model::{ADDRESSES, Model, State, check_reads, check_trie, dump, node_diff, open, pick};
 use proptest::prelude::*;
@@ -26,6 +26,7 @@ struct Sim {
     persisted: Vec<usize>,
     /// Views held open while the database moves on, with the model block each must equal.
     held: Vec<(usize, StateView)>,
+    threads: rayon::ThreadPool,
     _dir: tempfile::TempDir,
 }
 
@@ -35,7 +36,8 @@ impl Sim {
         let (dir, db) = open();
         let model = Model::genesis(&mut rng);
         model.write_genesis(&db);
-        Self { rng, db, model, persisted: vec![0], held: Vec::new(), _dir: dir }
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        Self { rng, db, model, persisted: vec![0], held: Vec::new(), threads, _dir: dir }
     }
 
     fn tip(&self) -> usize {
@@ -115,6 +117,21 @@ impl Sim {
         for (block, view) in &self.held {
             check_reads(view, &self.model, *block);
             check_trie(view, &self.model.blocks[*block].state, &mut self.rng);
+            self.check_shared(*block, view);
+        }
+    }
+
+    /// Wherever the database has moved to, other threads see the same state, twice.
+    fn check_shared(&self, block: usize, view: &StateView) {
+        match view.another() {
+            Ok(another) => check_reads(&another, &self.model, block),
+            Err(SourceError::Stale(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        for workers in [1, 2] {
+            let shared = SharedView::new(view, workers);
+            self.threads.broadcast(|_| check_reads(&shared, &self.model, block));
+            check_reads(&shared, &self.model, block);
         }
     }
 

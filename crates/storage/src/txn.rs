@@ -151,6 +151,12 @@ impl ReadTxn {
         Ok(Self { reader })
     }
 
+    /// Another transaction on the same database, for another thread. What it sees is the newest,
+    /// not what this one sees.
+    pub fn another(&self) -> Result<Self, StorageError> {
+        Self::begin(&self.reader.env)
+    }
+
     /// When it was opened.
     pub fn opened(&self) -> Instant {
         self.reader.opened

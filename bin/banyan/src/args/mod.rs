@@ -167,6 +167,9 @@ pub(crate) enum BenchCommand {
     /// The same blocks, a block at a time, on a node without a journal, one that survives the death
     /// of the process and one that survives power loss: what durability costs.
     Journal(JournalArgs),
+    /// The same blocks, a block at a time, on a node that executes sequentially and one that does
+    /// not: what the executor brings.
+    Executor(ExecutorBenchArgs),
     /// Processor time and latency of eth_sendRawTransaction over HTTP.
     Ingest(IngestArgs),
     /// The sending process of `bench ingest`.
@@ -198,6 +201,20 @@ pub(crate) struct ReplayArgs {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// How blocks are executed.
+    #[command(flatten)]
+    pub(crate) executor: ExecutorArgs,
+}
+
+/// `bench executor`.
+#[derive(Debug, Args)]
+pub(crate) struct ExecutorBenchArgs {
+    /// The blocks, and the executor.
+    #[command(flatten)]
+    pub(crate) replay: ReplayArgs,
+    /// Threads of the executor it is compared with; 0: plain sequential execution.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) against_workers: u16,
 }
 
 /// `bench journal`.

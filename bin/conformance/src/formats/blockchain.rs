@@ -124,6 +124,7 @@ impl BestChain {
 
 /// Moves to the best chain (importing follows every valid block) and compares head and state.
 fn check_end(case: &BlockchainCase, node: &Node<'_>, best: B256) -> anyhow::Result<()> {
+    node.check_executor()?;
     let state = ForkchoiceState { head: best, ..Default::default() };
     let (status, _) = node.block_on(node.chain().forkchoice(state))?;
     ensure!(status == PayloadStatus::Valid(best), "forkchoice to {best} answered {status:?}");

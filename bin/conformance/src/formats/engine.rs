@@ -112,6 +112,7 @@ fn forkchoice(node: &Node, payload: &Payload, head: B256) -> anyhow::Result<()> 
 
 /// The head must be the last valid block, and the state that of the fixture.
 fn check_end(case: &EngineCase, node: &Node) -> anyhow::Result<()> {
+    node.check_executor()?;
     let view = node.chain().view();
     let head = view.head();
     ensure!(

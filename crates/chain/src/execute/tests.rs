@@ -41,7 +41,7 @@ impl Kit {
     fn settle(&mut self, block: &RecoveredBlock, outcome: Outcome) -> Result<(), InvalidBlock> {
         let parent = block.parent_ref();
         let settle = |chain: &Chain, state: &StateView| {
-            chain.settle(block, state, outcome.clone(), Duration::ZERO)
+            chain.settle(block, &SharedView::new(state, 1), outcome.clone(), Duration::ZERO)
         };
         self.chain.with_state(parent, settle).unwrap().map(|executed| {
             assert_eq!(*executed.output, self.output);
@@ -98,11 +98,17 @@ fn wrong(output: &BlockOutput) -> Vec<(&'static str, Outcome)> {
         Ok(output)
     };
     vec![
-        ("gas used", change(|output| output.gas_used += 1)),
-        ("receipts", change(|output| output.receipts.push(receipt()))),
-        ("state changes", change(|output| output.diff = StateDiff::default())),
+        ("gas, requests, number of receipts, or code", change(|output| output.gas_used += 1)),
         (
-            "whether the transactions can be executed",
+            "gas, requests, number of receipts, or code",
+            change(|output| output.receipts.push(receipt())),
+        ),
+        (
+            "0x0101010101010101010101010101010101010101: None / Some(",
+            change(|output| output.diff = StateDiff::default()),
+        ),
+        (
+            "transaction 0: nonce too low / valid",
             Err(InvalidBlock::Rule("transaction 0: nonce too low".into())),
         ),
     ]
@@ -113,7 +119,8 @@ fn a_valid_block_is_valid_whatever_the_executor_makes_of_it() {
     let cases = wrong(&Kit::new(1).output);
     for (what, outcome) in cases {
         let mut kit = Kit::new(1);
-        assert_eq!(difference(&outcome, &Ok(kit.output.clone())), Some(what));
+        let found = difference(&outcome, &Ok(kit.output.clone())).unwrap();
+        assert!(found.starts_with(what), "{found}");
         let block = kit.block.clone();
         assert_eq!(kit.settle(&block, outcome), Ok(()), "{what}");
         assert!(kit.is_distrusted(), "{what}");

@@ -27,7 +27,7 @@ use self::{
     targets::Target,
     versions::{AccountVersion, Versions},
 };
-use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope, program::Prepared};
+use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope};
 
 pub(crate) use self::{
     snapshot::Snapshot,
@@ -306,11 +306,12 @@ impl<'a, S> RunAhead<'a, S> {
     }
 
     /// The index of a transaction that was offered, the first from the committer's position on.
-    pub(crate) fn find(&self, tx: &Transaction) -> Option<u32> {
+    pub(crate) fn find(&self, tx: &Transaction, sender: Address) -> Option<u32> {
         let position = self.position.load(Ordering::Relaxed);
         let entries = self.entries();
         let rest = entries.get(position as usize..)?;
-        let found = rest.iter().position(|entry| entry.tx.hash() == tx.hash())?;
+        let found =
+            rest.iter().position(|entry| entry.sender == sender && entry.tx.hash() == tx.hash())?;
         Some(position + found as u32)
     }
 
@@ -357,7 +358,7 @@ impl<'a, S> RunAhead<'a, S> {
 
     /// Takes back what a result wrote that does not count.
     fn retract(&self, index: u32, result: &Ahead) {
-        for key in worker::written(&result.changes) {
+        for key in worker::written(&result.attempt.changes) {
             self.versions.retract(&key, index + 1);
         }
     }
@@ -395,11 +396,6 @@ impl<'a, S> RunAhead<'a, S> {
     /// Notes a slot that the committer changed without the EVM.
     pub(crate) fn publish_slot(&self, index: u32, address: Address, slot: U256, value: U256) {
         self.versions.write_slot(address, slot, index + 1, value, Certainty::Final);
-    }
-
-    /// What was computed ahead for a program call.
-    pub(crate) fn prepared(&self, _index: u32) -> Option<Arc<Prepared>> {
-        None
     }
 
     /// For tests: disturbs the schedule.

@@ -9,7 +9,7 @@ use super::{
     versions::{AccountVersion, Certainty, Key},
 };
 use crate::{
-    evm::{Executed, Fees, Machine},
+    evm::{Attempt, Fees, Machine},
     state::{after, before},
 };
 
@@ -22,9 +22,7 @@ const LONGEST_NAP: Duration = Duration::from_millis(1);
 /// What a worker found out about a transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Ahead {
-    pub(crate) executed: Executed,
-    /// Everything read and written, with the values read.
-    pub(crate) changes: EvmState,
+    pub(crate) attempt: Attempt,
     /// Some of what was read is not the parent's.
     pub(crate) saw_versions: bool,
 }
@@ -54,7 +52,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
         let Some(job) = self.ahead.next() else { return false };
         let old = job.entry.result().take();
         if let Some(old) = old {
-            let doubtful = written(&old.changes);
+            let doubtful = written(&old.attempt.changes);
             if matches!(self.still_holds(&job, &old), Ok(true)) {
                 *job.entry.result() = Some(old);
                 if !job.entry.ticket.finish(job.events) {
@@ -85,14 +83,15 @@ impl<'a, S: StateSource> Scout<'a, S> {
         self.machine.state_mut().source().begin(order, entry.clone());
         let envelope = self.ahead.is_op().then(|| entry.envelope());
         let result = self.machine.attempt(&entry.tx, entry.sender, envelope, Fees::Counted);
+        let result = result.ok().filter(|_| !self.machine.state_mut().hidden_read);
         self.ahead.count_attempt();
         let snapshot = self.machine.state_mut().source();
         let (saw_versions, blocked) = (snapshot.saw_versions(), snapshot.blocked());
         let mut keys = Vec::new();
-        let found = result.ok().map(|(executed, changes)| {
-            keys = written(&changes);
-            self.ahead.publish(job.index, &changes, Certainty::Guess);
-            Box::new(Ahead { executed, changes, saw_versions })
+        let found = result.map(|attempt| {
+            keys = written(&attempt.changes);
+            self.ahead.publish(job.index, &attempt.changes, Certainty::Guess);
+            Box::new(Ahead { attempt, saw_versions })
         });
         for key in doubtful.iter().filter(|key| !keys.contains(key)) {
             versions.retract(key, order);
@@ -113,7 +112,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
     fn still_holds(&self, job: &Job, result: &Ahead) -> Result<bool, SourceError> {
         let snapshot = Snapshot::new(self.ahead);
         snapshot.begin(job.order(), job.entry.clone());
-        for (address, account) in &result.changes {
+        for (address, account) in &result.attempt.changes {
             if snapshot.account(address)? != before(account) {
                 return Ok(false);
             }

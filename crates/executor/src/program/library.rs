@@ -10,6 +10,7 @@ use revm::{Database, context_interface::cfg::GasParams, primitives::hardfork::Sp
 
 use super::{
     CallEnv, Effect, Mismatch, Outcome,
+    compare::difference,
     eval::Scratch,
     expr::{Graph, Id, Input, Node, operands},
     lift::lift,
@@ -178,6 +179,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// The hashes.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = U256> {
+        self.values.iter().map(|(_, value)| *value)
+    }
+
     /// Whether it is for this call of this program.
     fn is_for(&self, call: &CallEnv<'_>, program: &Arc<Program>) -> bool {
         Arc::ptr_eq(&self.program, program)
@@ -207,7 +213,7 @@ pub(crate) enum Answer {
 /// What is to be learnt from a call that the EVM executes.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    claim: Option<Claim>,
+    claim: Option<Box<Claim>>,
     /// A program was there, but none of its paths fitted.
     pub(crate) missed: bool,
 }
@@ -366,7 +372,7 @@ impl Library {
         let mut watch = Watch { claim: None, missed: program.is_some() };
         if record || watch.missed && self.may_record(&Key::of(call)) {
             let (claim, gas) = study(program, call, db, scratch)?;
-            watch.claim = claim;
+            watch.claim = claim.map(Box::new);
             let mut school = self.school();
             school.credit = school.credit.saturating_sub(RECORDING_BASE + gas);
         }
@@ -390,7 +396,7 @@ impl Library {
             return Answer::Effect(effect);
         }
         let claim = Claim { effect, learnt: learnt.clone(), new: None };
-        Answer::Evm(Watch { claim: Some(claim), missed: false })
+        Answer::Evm(Watch { claim: Some(Box::new(claim)), missed: false })
     }
 
     /// The EVM executed so much gas: that allows for recordings.
@@ -407,7 +413,7 @@ impl Library {
         call: &CallEnv<'_>,
         outcome: &Outcome<'_>,
     ) -> Option<Mismatch> {
-        let claim = watch.claim?;
+        let claim = *watch.claim?;
         let key = Key::of(call);
         if let Some(difference) = difference(&claim.effect, call, outcome) {
             self.quarantine(key);
@@ -562,66 +568,3 @@ fn study<D: Database<Error = DbError>>(
     let new = |effect| Claim { effect, learnt, new: Some((program.graph, base)) };
     Ok((effect.map(new), gas))
 }
-
-/// In what a claim differs from the outcome.
-pub(super) fn difference(
-    effect: &Effect,
-    call: &CallEnv<'_>,
-    outcome: &Outcome<'_>,
-) -> Option<String> {
-    if !outcome.success {
-        return Some("status".into());
-    }
-    let gas_used = effect.gas_used(call);
-    if gas_used != outcome.gas_used {
-        return Some(format!("gas: {gas_used} for {}", outcome.gas_used));
-    }
-    if effect.logs != outcome.logs {
-        return Some("logs".into());
-    }
-    let mut left: HashMap<(Address, U256), U256> =
-        effect.writes.iter().map(|(account, slot, value)| ((*account, *slot), *value)).collect();
-    for (address, account) in outcome.state {
-        let changed = account.storage.iter().filter(|(_, slot)| slot.is_changed());
-        for (slot, value) in changed {
-            if left.remove(&(*address, *slot)) != Some(value.present_value) {
-                return Some(format!("slot {slot} of {address}"));
-            }
-        }
-        if let Some(what) = changed_besides(address, account, call) {
-            return Some(format!("{what} of {address}"));
-        }
-    }
-    left.keys().next().map(|(address, slot)| format!("slot {slot} of {address}"))
-}
-
-/// What changed of an account that no program changes.
-fn changed_besides(
-    address: &Address,
-    account: &revm::state::Account,
-    call: &CallEnv<'_>,
-) -> Option<&'static str> {
-    let (now, before) = (&account.info, &account.original_info);
-    if account.is_selfdestructed() || account.is_created() || now.code_hash != before.code_hash {
-        return Some("code");
-    }
-    if *address == call.caller || !account.is_touched() {
-        return None;
-    }
-    if now.nonce != before.nonce {
-        return Some("nonce");
-    }
-    // Those that fees go to are no matter of the call.
-    if *address == call.block.beneficiary || address.as_slice()[..18] == OP_PREDEPLOYS {
-        return None;
-    }
-    let received = if *address == call.target { call.value } else { U256::ZERO };
-    (now.balance != before.balance.saturating_add(received)).then_some("balance")
-}
-
-/// First bytes of the addresses where OP chains collect fees.
-const OP_PREDEPLOYS: [u8; 18] = {
-    let mut prefix = [0; 18];
-    prefix[0] = 0x42;
-    prefix
-};

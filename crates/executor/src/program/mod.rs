@@ -31,6 +31,7 @@
 //! hashes.
 
 mod bytes;
+mod compare;
 mod eval;
 mod expr;
 mod library;

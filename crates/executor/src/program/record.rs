@@ -46,7 +46,6 @@ pub(super) enum Event {
 pub(super) struct Enter {
     pub(super) scheme: CallScheme,
     /// Whose code it is.
-    pub(super) code_address: Address,
     pub(super) code_hash: U256,
     pub(super) code: Bytes,
     pub(super) gas_limit: u64,
@@ -167,7 +166,6 @@ impl<CTX: ContextTr<Journal: JournalExt>> Inspector<CTX, EthInterpreter> for Rec
         self.unfit |= inputs.scheme == CallScheme::CallCode;
         self.events.push(Event::Enter(Box::new(Enter {
             scheme: inputs.scheme,
-            code_address: inputs.bytecode_address,
             code_hash: (*code_hash).into(),
             code: code.original_bytes(),
             gas_limit: inputs.gas_limit,

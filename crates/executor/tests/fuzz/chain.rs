@@ -67,12 +67,23 @@ pub(crate) struct Step {
     pub(crate) parent: MemoryState,
     /// Everything that was tried, in order, with what the plain executor said.
     pub(crate) tried: Vec<(Sent, String)>,
-    /// Changes after each try.
+    /// Changes before the first transaction, and after each try.
+    pub(crate) opening: StateDiff,
     pub(crate) diffs: Vec<StateDiff>,
     /// Blocks on that parent: the one of all that was accepted, and perhaps one with a fault.
     pub(crate) blocks: Vec<RecoveredBlock>,
     /// What the oracle says about the last of them.
     pub(crate) verdict: Result<BlockOutput, String>,
+    /// Every second block is also built, with decisions by this seed.
+    pub(crate) build: Option<u64>,
+}
+
+/// What became of all that was tried for a block.
+struct Filled {
+    opening: StateDiff,
+    tried: Vec<(Sent, String)>,
+    diffs: Vec<StateDiff>,
+    accepted: Vec<Sent>,
 }
 
 /// The chain of a seed.
@@ -99,13 +110,18 @@ impl Chain {
     /// The next block.
     pub(crate) fn step(&mut self) -> Step {
         let rules = self.world.spec.rules(self.number, self.time, self.is_merged());
-        let header = self.header(&rules);
+        let mut header = self.header(&rules);
         let count = match self.rng.random_range(0..10) {
+            // More than workers look ahead.
+            0 if self.rng.random_ratio(1, 40) => {
+                header.gas_limit = 1_000_000_000;
+                self.rng.random_range(520..700)
+            }
             0 => self.rng.random_range(20..40),
             1 | 2 => self.rng.random_range(10..20),
             _ => self.rng.random_range(1..10),
         };
-        let (tried, diffs, accepted) = self.fill(&header, &rules, count);
+        let Filled { tried, opening, diffs, accepted } = self.fill(&header, &rules, count);
         let body = self.body(&rules, &header);
         let parent = self.state.clone();
         let good = block(&header, &body, &accepted);
@@ -124,21 +140,18 @@ impl Chain {
             self.time += 12;
         }
         blocks.push(good);
-        Step { parent, tried, diffs, blocks, verdict }
+        let build = self.rng.random::<bool>().then(|| self.rng.random());
+        Step { parent, tried, opening, diffs, blocks, verdict, build }
     }
 
     /// Tries transactions until `count` of them were made.
-    fn fill(
-        &mut self,
-        header: &Header,
-        rules: &Rules,
-        count: usize,
-    ) -> (Vec<(Sent, String)>, Vec<StateDiff>, Vec<Sent>) {
+    fn fill(&mut self, header: &Header, rules: &Rules, count: usize) -> Filled {
         let Self { world, rng, plan, state, gas, .. } = self;
         let context = BlockContext::from_header(header);
         let mut executor = BlockExecutor::new(&world.spec, context, &*state);
         executor.begin().unwrap();
         let mut live = Live { parent: state.clone(), diff: executor.diff_so_far().unwrap() };
+        let opening = live.diff.clone();
         let (mut tried, mut diffs, mut accepted) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..count {
             let sent = plan.transaction(rng, world, header, rules, &live, gas, index);
@@ -150,7 +163,7 @@ impl Chain {
             tried.push((sent, told(&result)));
             diffs.push(live.diff.clone());
         }
-        (tried, diffs, accepted)
+        Filled { tried, opening, diffs, accepted }
     }
 
     fn is_merged(&self) -> bool {
@@ -275,6 +288,18 @@ pub(crate) fn digest(diff: &StateDiff) -> B256 {
         bytes.extend(format!("{address}{:?}{slots:?}", change.after).bytes());
     }
     keccak256(bytes)
+}
+
+/// All that a block's output says, in an order that is always the same.
+pub(crate) fn print(verdict: &Result<BlockOutput, String>) -> String {
+    match verdict {
+        Err(reason) => reason.clone(),
+        Ok(output) => {
+            let gas = (output.gas_used, output.blob_gas_used);
+            let diff = digest(&output.diff);
+            format!("{:?} {gas:?} {:?} {diff}", output.receipts, output.requests)
+        }
+    }
 }
 
 /// The attributes deposit of a block is due, by the rules of OP chains.

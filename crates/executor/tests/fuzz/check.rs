@@ -6,9 +6,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use banyan_chainspec::ChainSpec;
+use banyan_chainspec::{ChainSpec, OpFork};
 use banyan_executor::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionStats, Executor, ExecutorConfig, ProgramMode,
+    BlockContext, BlockExecutor, BlockOutput, ExecutionError, ExecutionStats, Executor,
+    ExecutorConfig, ProgramMode,
 };
 use banyan_primitives::{
     Address, RecoveredBlock, SealedBlock, StateDiff, Transaction, TransactionTrait,
@@ -19,7 +20,12 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 
-use crate::chain::{Chain, Sent, Step, digest, oracle, told};
+use crate::{
+    chain::{Chain, Sent, Step, digest, oracle, told},
+    faulty::{Fault, Faulty},
+    loud,
+    world::{World, is_op},
+};
 
 /// Tries of a schedule before it counts as harmless.
 const ATTEMPTS: usize = 6;
@@ -60,37 +66,125 @@ pub(crate) fn run_chain(seed: u64, length: usize) -> Result<ExecutionStats, Fail
     for index in 0..length {
         let step = chain.step();
         let spec = &chain.world.spec;
+        let by_itself =
+            |reason| Failure { seed, block: index, config: ExecutorConfig::SEQUENTIAL, reason };
+        check_oracle(&chain.world, &step).map_err(by_itself)?;
         let verdicts: Vec<Verdict> =
             step.blocks.iter().map(|block| verdict(spec, block, &step)).collect();
-        for (number, executor) in executors.iter().enumerate() {
+        for executor in &executors {
             let failure =
                 |reason| Failure { seed, block: index, config: executor.config().clone(), reason };
-            let result = guarded(|| {
-                for (block, verdict) in step.blocks.iter().zip(&verdicts) {
-                    check_block(executor, spec, block, &step, verdict, &mut stats)?;
-                }
-                match (index + number) % 2 {
-                    0 => check_build(executor, spec, &step, build_seed(seed, index)),
-                    _ => Ok(()),
-                }
-            });
-            result.map_err(failure)?;
+            check_step(executor, spec, &step, &verdicts, &mut stats).map_err(failure)?;
         }
     }
     Ok(stats)
 }
 
-fn build_seed(seed: u64, index: usize) -> u64 {
-    seed.rotate_left(32) ^ index as u64
+/// All that is executed for a step: its blocks, then what is built from it; or both at once, as in a
+/// node.
+fn check_step(
+    executor: &Executor,
+    spec: &ChainSpec,
+    step: &Step,
+    verdicts: &[Verdict],
+    stats: &mut ExecutionStats,
+) -> Result<(), String> {
+    let mut blocks = || {
+        let mut all = step.blocks.iter().zip(verdicts);
+        all.try_for_each(|(block, verdict)| {
+            check_block(executor, spec, block, step, verdict, stats)
+        })
+    };
+    let build = || check_build(executor, spec, step);
+    if step.build.is_some_and(|seed| seed % 16 == 1) {
+        guarded(|| check_faults(executor, spec, step, verdicts))?;
+    }
+    if step.build.is_none_or(|seed| seed % 4 != 0) {
+        return guarded(|| blocks().and_then(|()| build()));
+    }
+    std::thread::scope(|scope| {
+        let built = scope.spawn(|| guarded(build));
+        let executed = guarded(&mut blocks);
+        executed.and(built.join().expect("panics are caught"))
+    })
 }
 
-/// A panic is a failure like others.
+/// The oracle against itself: each transaction alone, on the state that those before it left, with
+/// nothing between them but that state.
+fn check_oracle(world: &World, step: &Step) -> Result<(), String> {
+    let good = step.blocks.last().expect("the block of what was accepted");
+    let header = good.header.inner();
+    // There the first transaction of a block says how those behind it are charged.
+    if world.open_l1 || is_op(&world.spec, header.timestamp, OpFork::Jovian) {
+        return Ok(());
+    }
+    let mut state = step.parent.clone();
+    state.apply(&step.opening);
+    let context = BlockContext::from_header(header);
+    for (index, ((tx, sender), said)) in step.tried.iter().enumerate() {
+        if said.starts_with("Err") {
+            continue;
+        }
+        let mut executor = BlockExecutor::new(&world.spec, context.clone(), &state);
+        let alone = told(&executor.execute(tx, *sender));
+        if alone != *said {
+            return Err(format!("oracle: try {index} alone: {alone}, in its block: {said}"));
+        }
+        let diff = executor.diff_so_far().map_err(|error| error.to_string())?;
+        drop(executor);
+        state.apply(&diff);
+    }
+    let mut block = step.parent.clone();
+    block.apply(step.diffs.last().unwrap_or(&step.opening));
+    match (&block.accounts, &block.storage) == (&state.accounts, &state.storage) {
+        true => Ok(()),
+        false => Err("oracle: transactions one by one leave another state".into()),
+    }
+}
+
+/// A panic is a failure like others, and so is what was said loudly.
 fn guarded(check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
+    let result = catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("panic: {}", text.unwrap_or("without a message")))
-    })
+    });
+    match loud::heard() {
+        heard if heard.is_empty() => result,
+        heard => Err(result.err().unwrap_or_default() + &heard.join("; ")),
+    }
+}
+
+/// On a state that cannot be read at one place the executor says so, or needed nothing from there;
+/// and if only its threads cannot read it, that is no matter.
+fn check_faults(
+    executor: &Executor,
+    spec: &ChainSpec,
+    step: &Step,
+    verdicts: &[Verdict],
+) -> Result<(), String> {
+    let good = step.blocks.last().expect("the block of what was accepted");
+    let verdict = verdicts.last().expect("one of each block");
+    let mut addresses: Vec<_> = good.senders.iter().copied().collect();
+    addresses.extend(good.body.transactions.iter().filter_map(|tx| tx.to()));
+    let seed = step.build.unwrap_or_default() as usize;
+    let Some(address) = addresses.get(seed / 16 % addresses.len().max(1)).copied() else {
+        return Ok(());
+    };
+    for fault in [Fault::Error, Fault::WorkersPanic] {
+        let parent = Faulty { state: &step.parent, address, fault };
+        let mut root = |diff: &StateDiff| Ok(digest(diff));
+        let found = executor.execute_block_with_roots(spec, good, &parent, &mut root);
+        match (found, fault) {
+            (Err(ExecutionError::Source(_)), Fault::Error) => {}
+            (found, _) => {
+                let found = found.map(|found| found.output).map_err(|error| format!("{error:?}"));
+                compare(found, verdict.clone(), step)
+                    .map_err(|difference| format!("{fault:?} at {address}: {difference}"))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn verdict(spec: &ChainSpec, block: &RecoveredBlock, step: &Step) -> Verdict {
@@ -188,12 +282,8 @@ fn diff_difference(found: &StateDiff, wanted: &StateDiff) -> String {
 
 /// Builds a block of everything that was tried: offers some of it in any order, executes all of it
 /// in order, and wants the same answers and the same state as the plain executor gave.
-fn check_build(
-    executor: &Executor,
-    spec: &ChainSpec,
-    step: &Step,
-    seed: u64,
-) -> Result<(), String> {
+fn check_build(executor: &Executor, spec: &ChainSpec, step: &Step) -> Result<(), String> {
+    let Some(seed) = step.build.filter(|_| !step.tried.is_empty()) else { return Ok(()) };
     let header = step.blocks[0].header.inner();
     executor.build(spec, BlockContext::from_header(header), &step.parent, |builder| {
         build(builder, step, seed)
@@ -273,10 +363,11 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     let mut history: Vec<Step> = (0..*block).map(|_| chain.step()).collect();
     let mut step = chain.step();
     let spec = &chain.world.spec;
-    let mut reason = reason.clone();
+    let mut last = reason.clone();
+    let world = &chain.world;
     let mut fails = |history: &[Step], step: &Step| -> bool {
-        let failed = attempt(config, spec, history, step, build_seed(*seed, *block));
-        failed.inspect(|new| reason.clone_from(new)).is_some()
+        let failed = attempt(config, world, history, step);
+        failed.inspect(|new| last.clone_from(new)).is_some()
     };
     let reproduced = fails(&history, &step);
     if reproduced {
@@ -285,6 +376,7 @@ pub(crate) fn minimised(failure: &Failure) -> String {
     }
     let mut text =
         format!("seed {seed}, block {block}, {config:?}, chain {}\n{reason}\n", chain.world.name);
+    text.push_str(&format!("after cutting: {last}\n"));
     if !reproduced {
         text.push_str("NOT REPRODUCED: a matter of the schedule; the whole block:\n");
     }
@@ -320,7 +412,7 @@ fn cut<T: Clone>(all: &mut Vec<T>, mut still_fails: impl FnMut(&[T]) -> bool) {
 
 fn cut_transactions(spec: &ChainSpec, step: &mut Step, mut still_fails: impl FnMut(&Step) -> bool) {
     // First the blocks alone, then what the builder tries.
-    let without_tries = Step { tried: Vec::new(), diffs: Vec::new(), ..step.clone() };
+    let without_tries = Step { tried: Vec::new(), diffs: Vec::new(), build: None, ..step.clone() };
     if still_fails(&without_tries) {
         *step = without_tries;
         for index in (0..step.blocks.len()).rev() {
@@ -381,32 +473,23 @@ fn with_transactions(block: &RecoveredBlock, sent: &[Sent]) -> RecoveredBlock {
 /// Runs the history and then the block with new executors until one fails.
 fn attempt(
     config: &ExecutorConfig,
-    spec: &ChainSpec,
+    world: &World,
     history: &[Step],
     step: &Step,
-    build_seed: u64,
 ) -> Option<String> {
-    let mut stats = ExecutionStats::default();
-    let verdicts: Vec<_> = step.blocks.iter().map(|block| verdict(spec, block, step)).collect();
+    let spec = &world.spec;
+    let run = |executor: &Executor, step: &Step| {
+        check_oracle(world, step)?;
+        let verdicts: Vec<_> = step.blocks.iter().map(|block| verdict(spec, block, step)).collect();
+        check_step(executor, spec, step, &verdicts, &mut ExecutionStats::default())
+    };
     (0..ATTEMPTS).find_map(|_| {
         let executor = Executor::new(config.clone());
-        let result = guarded(|| {
-            for block in history
-                .iter()
-                .flat_map(|earlier| earlier.blocks.iter().map(move |block| (earlier, block)))
-            {
-                // Only what is learnt matters.
-                let _ = executor.execute_block(spec, block.1, &block.0.parent);
-            }
-            for (block, verdict) in step.blocks.iter().zip(&verdicts) {
-                check_block(&executor, spec, block, step, verdict, &mut stats)?;
-            }
-            match step.tried.is_empty() {
-                true => Ok(()),
-                false => check_build(&executor, spec, step, build_seed),
-            }
-        });
-        result.err()
+        for earlier in history {
+            // Only what is learnt from it matters.
+            let _ = guarded(|| run(&executor, earlier));
+        }
+        guarded(|| run(&executor, step)).err()
     })
 }
 

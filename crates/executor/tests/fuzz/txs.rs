@@ -30,8 +30,8 @@ pub(crate) struct Plan {
     /// Few senders, or one; all that is sent to one.
     hot_sender: bool,
     hot_token: Option<usize>,
-    /// One contract gets most calls, with so many words.
-    hot_contract: Option<(usize, usize)>,
+    /// One contract gets most calls.
+    hot_contract: Option<usize>,
     /// Deposits stand between other transactions too.
     late_deposits: bool,
 }
@@ -90,7 +90,7 @@ impl Plan {
             hot_token: rng.random_ratio(2, 3).then(|| rng.random_range(0..6)),
             hot_contract: rng
                 .random_ratio(1, 2)
-                .then(|| (rng.random_range(0..100), rng.random_range(0..5))),
+                .then(|| *[17, 18, 19, 20, rng.random_range(0..64)].choose(rng).unwrap()),
             late_deposits: rng.random_ratio(1, 6),
         }
     }
@@ -297,11 +297,11 @@ impl Scene<'_> {
         }
     }
 
-    fn contract(&self, rng: &mut impl Rng, draft: &mut Draft, hot: Option<(usize, usize)>) {
+    fn contract(&self, rng: &mut impl Rng, draft: &mut Draft, hot: Option<usize>) {
         let cast = &self.world.cast;
-        if let Some((index, words)) = hot.filter(|_| !rng.random_ratio(1, 6)) {
+        if let Some(index) = hot.filter(|_| !rng.random_ratio(1, 6)) {
             draft.to = cast.contracts[index % cast.contracts.len()].into();
-            let data = (0..words).flat_map(|_| self.word(rng).to_be_bytes::<32>());
+            let data = (0..4).flat_map(|_| self.word(rng).to_be_bytes::<32>());
             draft.data = data.collect::<Vec<_>>().into();
             return;
         }

@@ -8,7 +8,10 @@ use alloy_eips::{
 use banyan_chainspec::{ChainSpec, Fork, GenesisAccount, OpFork};
 use banyan_executor::MemoryState;
 use banyan_primitives::{Address, B256, Bytes, U256, address};
-use rand::{Rng, seq::IndexedRandom};
+use rand::{
+    Rng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
@@ -111,6 +114,7 @@ impl World {
         let open_l1 = spec.is_op() && rng.random_ratio(1, 10);
         let mut genesis = accounts(rng, &spec, &cast, first, open_l1);
         if whales && !spec.is_op() {
+            cast.beneficiaries.push(BENEFICIARY);
             cast.beneficiaries
                 .retain(|address| genesis.get(address).is_none_or(|a| a.code.is_empty()));
             for whale in [BENEFICIARY, cast.senders[1]] {
@@ -163,6 +167,14 @@ impl Cast {
             beneficiaries.extend([SEQUENCER_VAULT; 6]);
             beneficiaries.extend(vaults);
         }
+        // Mostly few, so that what is learnt with one is tried with another.
+        beneficiaries.shuffle(rng);
+        match rng.random_range(0..6) {
+            0 => beneficiaries.extend(&contracts[17..19]),
+            1 => beneficiaries = contracts[17..19].to_vec(),
+            2 => {}
+            _ => beneficiaries.truncate(rng.random_range(1..4)),
+        }
         let mut addresses = [&senders[..], &contracts, &tokens].concat();
         addresses.extend([BENEFICIARY, BENEFICIARY, tokens::FEE_TAKER, Address::ZERO]);
         addresses.extend((1..11).step_by(3).chain([0xa0]).map(Address::with_last_byte));
@@ -174,8 +186,6 @@ impl Cast {
             addresses.extend(vaults);
             addresses.push(L1_BLOCK);
         }
-        // Those that let the beneficiary count.
-        beneficiaries.extend(&contracts[17..19]);
         let deployers = [contracts[13], contracts[14]];
         let pools = Pools { fork, addresses, tokens: tokens.clone() };
         Self { senders, contracts, deployers, tokens, beneficiaries, pools }

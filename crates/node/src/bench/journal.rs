@@ -4,19 +4,16 @@
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use banyan_chain::Durability;
-use banyan_chainspec::ChainSpec;
 use banyan_txpool::PoolConfig;
 use serde_json::{Value, json};
 
 use super::{
     BenchConfig, Workload,
-    replay::{Stack, build, temporary_directory},
-    workload::Generator,
+    replay::{Stack, prepare, temporary_directory},
 };
 use crate::NodeError;
 
@@ -44,18 +41,13 @@ async fn measure(
     workload: Workload,
     interval: Duration,
 ) -> Result<Tax, NodeError> {
-    let chain_id = ChainSpec::dev().chain_id;
-    let mut generator = Generator::new(workload, config.seed, config.senders, chain_id);
-    let genesis = generator.genesis(config.gas_limit)?;
-    let spec = ChainSpec::from_genesis_json(&genesis)
-        .map_err(|error| NodeError::Bench(error.to_string()))?;
-    let spec = Arc::new(spec);
-    let blocks = build(config, &mut generator, &spec).await?;
+    let (spec, blocks) = prepare(config, workload).await?;
     let directory = temporary_directory(config)?;
     let mut stacks = Vec::new();
     for (name, durability) in CLASSES {
         let pool = PoolConfig::default();
-        stacks.push(Stack::open(&spec, &directory.path().join(name), durability, pool)?);
+        let chain = config.chain(durability);
+        stacks.push(Stack::open(&spec, &directory.path().join(name), chain, pool)?);
     }
     let mut latencies = vec![Vec::with_capacity(blocks.len()); CLASSES.len()];
     let turn = interval / CLASSES.len() as u32;
@@ -116,7 +108,7 @@ impl Tax {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }

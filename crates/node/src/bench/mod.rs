@@ -3,9 +3,11 @@
 //! The node's own builder makes the blocks on one database; then each is sent, as JSON, through
 //! newPayload and forkchoiceUpdated to the same handlers on a fresh database. Roots are checked
 //! before the answer (class R0), and what was answered survives the process (class D1).
-//! `bench journal` measures what that costs.
+//! `bench journal` measures what that costs, and `bench executor` what executing on several
+//! threads brings.
 
 mod erc20;
+mod executor;
 mod ingest;
 mod journal;
 mod replay;
@@ -14,12 +16,16 @@ mod workload;
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+pub use executor::{ExecutorReport, bench_executor};
 pub use ingest::{IngestClient, IngestConfig, IngestReport, bench_ingest, bench_ingest_client};
 pub use journal::{JournalReport, bench_journal};
 pub use replay::bench_replay;
 pub use report::BenchReport;
 #[cfg(test)]
 pub(crate) use {replay::Stack, workload::Generator};
+
+use banyan_chain::{ChainConfig, Durability};
+use banyan_executor::ExecutorConfig;
 
 use crate::NodeError;
 
@@ -38,9 +44,15 @@ pub struct BenchConfig {
     pub seed: u64,
     /// Where the databases are put; `None`: the system's directory for temporary files.
     pub directory: Option<PathBuf>,
+    /// How blocks are executed.
+    pub executor: ExecutorConfig,
 }
 
 impl BenchConfig {
+    fn chain(&self, durability: Durability) -> ChainConfig {
+        ChainConfig { durability, executor: self.executor.clone(), ..ChainConfig::default() }
+    }
+
     fn check(&self) -> Result<(), NodeError> {
         match self.senders == 0 || self.blocks == 0 {
             true => Err(NodeError::Bench("senders and blocks must be at least 1".to_owned())),

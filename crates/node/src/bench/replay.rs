@@ -54,6 +54,15 @@ async fn measure(
     workload: Workload,
     metrics: &Metrics,
 ) -> Result<WorkloadResult, NodeError> {
+    let (spec, blocks) = prepare(config, workload).await?;
+    replay(config, workload, &spec, &blocks, metrics).await
+}
+
+/// The chain of a workload and its blocks.
+pub(super) async fn prepare(
+    config: &BenchConfig,
+    workload: Workload,
+) -> Result<(Arc<ChainSpec>, Vec<BuiltBlock>), NodeError> {
     let chain_id = ChainSpec::dev().chain_id;
     let mut generator = Generator::new(workload, config.seed, config.senders, chain_id);
     let genesis = generator.genesis(config.gas_limit)?;
@@ -61,17 +70,18 @@ async fn measure(
         .map_err(|error| NodeError::Bench(error.to_string()))?;
     let spec = Arc::new(spec);
     let blocks = build(config, &mut generator, &spec).await?;
-    replay(config, workload, &spec, &blocks, metrics).await
+    Ok((spec, blocks))
 }
 
 /// Builds the blocks on a database of their own.
-pub(super) async fn build(
+async fn build(
     config: &BenchConfig,
     generator: &mut Generator,
     spec: &Arc<ChainSpec>,
 ) -> Result<Vec<BuiltBlock>, NodeError> {
     let directory = temporary_directory(config)?;
-    let stack = Stack::open(spec, directory.path(), Durability::Off, PoolConfig::default())?;
+    let chain = config.chain(Durability::Off);
+    let stack = Stack::open(spec, directory.path(), chain, PoolConfig::default())?;
     let mut blocks = Vec::new();
     for _ in 0..config.blocks {
         let transactions = generator.next_block(config.gas_limit)?;
@@ -90,8 +100,8 @@ async fn replay(
     metrics: &Metrics,
 ) -> Result<WorkloadResult, NodeError> {
     let directory = temporary_directory(config)?;
-    let durability = Durability::Process;
-    let stack = Stack::open(spec, directory.path(), durability, PoolConfig::default())?;
+    let chain = config.chain(Durability::Process);
+    let stack = Stack::open(spec, directory.path(), chain, PoolConfig::default())?;
     let before = Phases::read(metrics);
     let cpu_before = cpu_seconds().unwrap_or_default();
     let mut latencies = Vec::with_capacity(blocks.len());
@@ -136,12 +146,11 @@ impl Stack {
     pub(crate) fn open(
         spec: &Arc<ChainSpec>,
         directory: &Path,
-        durability: Durability,
+        chain: ChainConfig,
         pool: PoolConfig,
     ) -> Result<Self, NodeError> {
         let database = Database::open(&directory.join("db"), DatabaseOptions::default())?;
-        let config = ChainConfig { durability, ..ChainConfig::default() };
-        let chain = ChainHandle::start(Arc::clone(spec), database, config)?;
+        let chain = ChainHandle::start(Arc::clone(spec), database, chain)?;
         let changes = chain.subscribe();
         let head = chain.view().head().clone();
         let pool = PoolHandle::new(Arc::clone(spec), pool, head);

@@ -40,9 +40,9 @@ pub(super) struct WorkloadResult {
 /// Seconds that all blocks spent in each phase. Persisting runs beside the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Phases {
-    recover: f64,
-    execute: f64,
-    root: f64,
+    pub(super) recover: f64,
+    pub(super) execute: f64,
+    pub(super) root: f64,
     persist: f64,
 }
 
@@ -196,7 +196,7 @@ impl WorkloadResult {
 }
 
 /// `None` where nothing was measured.
-fn mgas_per_second(gas: u64, seconds: f64) -> Option<f64> {
+pub(super) fn mgas_per_second(gas: u64, seconds: f64) -> Option<f64> {
     (seconds > 0.0).then(|| gas as f64 / 1e6 / seconds)
 }
 

@@ -1,6 +1,6 @@
 use std::{fs, path::Path};
 
-use banyan_chain::Durability;
+use banyan_chain::{ChainConfig, Durability};
 use banyan_chainspec::ChainSpec;
 use banyan_executor::{BlockOutput, ProgramMode};
 use banyan_primitives::{AccountDiff, Address, BlockRef, Receipt, TxType};
@@ -34,7 +34,8 @@ impl Stopped {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let pool = PoolConfig::default();
-            let stack = Stack::open(&spec, folder.path(), Durability::Off, pool).unwrap();
+            let config = ChainConfig { durability: Durability::Off, ..ChainConfig::default() };
+            let stack = Stack::open(&spec, folder.path(), config, pool).unwrap();
             for _ in 0..BLOCKS {
                 let transactions = generator.transactions(PER_BLOCK);
                 stack.build(GAS_LIMIT, &transactions).await.unwrap();

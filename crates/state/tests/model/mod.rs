@@ -255,7 +255,7 @@ pub(crate) fn node_diff(from: &Nodes, to: &Nodes) -> NodeDiff {
 }
 
 /// Every account, slot, code and ancestor hash of the model block.
-pub(crate) fn check_reads(view: &StateView, model: &Model, block: usize) {
+pub(crate) fn check_reads(view: &impl StateSource, model: &Model, block: usize) {
     let expected = &model.blocks[block];
     for address in ADDRESSES {
         let account = view.account(&address).unwrap();

@@ -9,7 +9,7 @@ use super::{
     n, token_world,
     tokens::{self, Kind, assemble},
 };
-use crate::program::{Outcome, library::difference};
+use crate::program::{Outcome, compare::difference};
 
 /// Tries limits from the intrinsic gas up to some thousands above what is spent: all of them around
 /// that, else every so many.

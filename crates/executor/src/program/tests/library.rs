@@ -163,7 +163,8 @@ fn a_key_with_many_paths_keeps_those_that_are_used() {
     for _ in 0..3000 {
         world.library.grant();
         world.call(&tx(random.below(20)));
-        assert_eq!(world.call(&tx(3)).0, By::Program);
+        // Now and then the EVM is asked all the same.
+        assert_ne!(world.call(&tx(3)).0, By::Evm);
     }
     assert_eq!(world.library.shape(&world.env(&tx(3))).len(), 8);
 }

@@ -20,7 +20,7 @@ use revm::{
 };
 
 use self::tokens::Kind;
-use super::{Answer, CallEnv, Effect, Library, Outcome, Scratch, library::difference};
+use super::{Answer, CallEnv, Effect, Library, Outcome, Scratch, compare::difference};
 use crate::{
     MemoryState, ProgramMode,
     evm::Executed,
@@ -263,7 +263,7 @@ impl World {
                 db.storage(*address, *slot).unwrap();
             }
         }
-        db.commit(&mut state, false);
+        db.commit(&mut state);
         let diff = db.diff().unwrap();
         self.state.apply(&diff);
         (by, success)

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     program::{
         CallEnv, Effect, Outcome, Scratch,
+        compare::difference,
         expr::{Graph, Id, Node},
-        library::difference,
         lift::lift,
         path::{Guard, Path, Step},
         record::record,

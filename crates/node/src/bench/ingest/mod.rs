@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use banyan_chain::Durability;
+use banyan_chain::ChainConfig;
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{Encodable2718, alloy_primitives::hex};
 use banyan_rpc::{HttpConfig, Namespace, ServerHandle, ServerLimits};
@@ -110,8 +110,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn round(&self, name: &'static str, with_blocks: bool) -> Result<Round, NodeError> {
-        let stack =
-            Stack::open(&self.spec, &self.directory.join(name), Durability::Process, self.pool())?;
+        let stack = Stack::open(
+            &self.spec,
+            &self.directory.join(name),
+            ChainConfig::default(),
+            self.pool(),
+        )?;
         let port = stack.rpc.serve_http(http()).await?;
         let mut sender = Sender::start(&self.client(&port))?;
         let (stop, stopped) = watch::channel(false);
