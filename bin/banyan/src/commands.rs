@@ -1,24 +1,28 @@
 //! One function per subcommand.
 
-use std::fmt::Display;
+use std::{fmt::Display, fs::File};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use banyan_node::{
-    BenchConfig, ExecutorConfig, IngestClient, IngestConfig, StoreConfig, Workload, log_warning,
+    BenchConfig, ExecutorConfig, IngestClient, IngestConfig, ReExecuteConfig, StoreConfig,
+    Workload, log_warning,
 };
 use serde_json::Value;
 
 use crate::{
     args::{
         BenchCommand, Cli, Command, DbCommand, ExecutorBenchArgs, ImportArgs, IngestArgs,
-        IngestClientArgs, JournalArgs, NodeArgs, ProofsArgs, ReplayArgs, StoreArgs,
+        IngestClientArgs, JournalArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs, StoreArgs,
     },
     compat, config, parse,
 };
 
 /// Runs the subcommand. `ignored` are the flags without effect that were given.
 pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
-    let prints = !matches!(cli.command, Command::Node(_) | Command::Init(_) | Command::Import(_));
+    let prints = !matches!(
+        cli.command,
+        Command::Node(_) | Command::Init(_) | Command::Import(_) | Command::ReExecute(_)
+    );
     banyan_node::init_logging(&config::logging(&cli.log, prints))?;
     match &cli.command {
         Command::Node(args) => node(args, ignored),
@@ -42,6 +46,7 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
                 Ok(())
             }
         },
+        Command::ReExecute(args) => re_execute(args),
         Command::Bench(args) => match &args.command {
             BenchCommand::Replay(args) => replay(args),
             BenchCommand::Journal(args) => journal(args),
@@ -75,6 +80,31 @@ fn import(args: &ImportArgs) -> Result<()> {
     let head = banyan_node::import(&store(&args.store), &args.files, executor)?;
     eprintln!("imported; head is block {head}");
     Ok(())
+}
+
+fn re_execute(args: &ReExecuteArgs) -> Result<()> {
+    // Before hours of work.
+    let file = match &args.report {
+        Some(path) => Some(
+            File::create(path)
+                .map_err(|error| anyhow!("cannot write the report {}: {error}", path.display()))?,
+        ),
+        None => None,
+    };
+    let report = banyan_node::re_execute(&ReExecuteConfig {
+        store: store(&args.store),
+        from: args.from,
+        to: args.to,
+        executor: config::executor(&args.executor),
+    })?;
+    print!("{report}");
+    if let Some(file) = file {
+        serde_json::to_writer_pretty(file, &report.to_json())?;
+    }
+    match report.first_difference() {
+        None => Ok(()),
+        Some(first) => bail!("{} blocks differ, first {first}", report.differing_blocks()),
+    }
 }
 
 fn replay(args: &ReplayArgs) -> Result<()> {

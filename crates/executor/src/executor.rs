@@ -84,6 +84,8 @@ pub struct ExecutionStats {
     pub programs: u64,
     /// Calls for which a program was known, none of whose paths fitted.
     pub program_misses: u64,
+    /// Calls that the EVM executed although a program answers them, to learn or to check it.
+    pub program_checks: u64,
 }
 
 /// The result of a block and how it came about.

@@ -146,6 +146,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         match library.follow(plan, &call, prepared, state, &mut self.scratch)? {
             Answer::Evm(watch) => {
                 self.stats.program_misses += u64::from(watch.missed);
+                self.stats.program_checks += u64::from(watch.claims() && !watch.missed);
                 Ok(Shortcut::None(Some(Box::new(Watched { watch, code_hash }))))
             }
             Answer::Effect(effect) => {

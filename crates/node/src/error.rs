@@ -89,6 +89,9 @@ pub enum NodeError {
     /// The build thread is gone: no block can be built any more.
     #[error("the build thread ended by a fault of ours; see the log, and start the node again")]
     BuilderStopped,
+    /// Blocks that cannot be executed again.
+    #[error("re-execute: {0}")]
+    ReExecute(String),
     /// A benchmark that makes no sense.
     #[error("bench: {0}")]
     Bench(String),

@@ -20,6 +20,7 @@ mod logging;
 mod metrics;
 mod mnemonic;
 mod progress;
+mod reexecute;
 mod run;
 mod servers;
 mod status;
@@ -48,5 +49,6 @@ pub use logging::{
     ColorChoice, FileLogConfig, LogConfig, LogFormat, LogLevel, init_logging, log_warning,
 };
 pub use progress::Progress;
+pub use reexecute::{ReExecuteConfig, ReExecuteReport, re_execute};
 pub use run::run;
 pub use store::{database_path, database_stats, database_version, import, init};

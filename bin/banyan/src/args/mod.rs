@@ -63,6 +63,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Execute stored blocks again, plainly and with all shortcuts: say whether both give the same,
+    /// how fast they are, and what share of the work learnt programs take over.
+    ReExecute(ReExecuteArgs),
     /// Measure.
     Bench(BenchArgs),
     /// Proof history: op-reth needs a store of its own for it, here it is part of the database.
@@ -103,6 +106,29 @@ pub(crate) struct ImportArgs {
     /// Files of RLP-encoded blocks, one after another.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// `re-execute`.
+#[derive(Debug, Args)]
+pub(crate) struct ReExecuteArgs {
+    /// Database; the node must not be running.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// First block. [default: the oldest whose parent's state is kept]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) from: Option<u64>,
+    /// Last block. [default: the newest]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to: Option<u64>,
+    /// Also write the report as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// How blocks are executed, besides plainly.
+    #[command(flatten)]
+    pub(crate) executor: ExecutorArgs,
+    /// Go on behind a block that differs (always in effect).
+    #[arg(long, hide = true)]
+    pub(crate) skip_invalid_blocks: bool,
 }
 
 /// `db`.
