@@ -54,7 +54,8 @@ impl Stopped {
             chain: ChainChoice::File(self.path().join("genesis.json")),
             datadir: DataDir::At(self.path().to_owned()),
         };
-        let executor = ExecutorConfig { workers, programs: ProgramMode::On, perturb: None };
+        let executor =
+            ExecutorConfig { workers, programs: ProgramMode::On, perturb: None, record: false };
         ReExecuteConfig { store, from: None, to: None, executor }
     }
 
