@@ -39,8 +39,8 @@ pub(crate) use self::{
 
 /// How far ahead of the committer workers look for something to do, transactions.
 const WINDOW: usize = 512;
-/// What a transaction that needs no EVM costs the committer, in gas of those that do.
-const CHEAP: u64 = 1_500;
+/// And so far for results that may have become stale.
+const RECHECKED: usize = 64;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing here is left half-done by a panic that would matter.
@@ -55,8 +55,6 @@ pub(crate) struct Entry {
     ticket: Ticket,
     /// For workers; the others are the committer's alone.
     is_job: bool,
-    /// Estimate of the work, gas.
-    cost: u64,
     target: Option<Arc<Target>>,
     /// The last transaction before that has to do with the sender.
     after_sender: Option<u32>,
@@ -76,13 +74,6 @@ impl Entry {
     /// The transaction as an OP chain charges for it, worked out once.
     pub(crate) fn envelope(&self) -> &Envelope {
         self.envelope.get_or_init(|| Envelope::new(&self.tx))
-    }
-
-    /// Gives the transaction back until the one at `order` is executed; false if the committer has
-    /// it by now.
-    fn wait_for(&self, order: u32) -> bool {
-        self.blocked_by.store(order, Ordering::Release);
-        self.ticket.release()
     }
 }
 
@@ -119,6 +110,10 @@ pub(crate) struct RunAhead<'a, S> {
     position: AtomicU32,
     /// Stale results so far: each may have made others stale.
     events: AtomicU32,
+    /// The last of them after which the results near the committer were looked at again.
+    rechecked: AtomicU32,
+    /// What comes before was claimed: nobody looks there for work.
+    frontier: AtomicU32,
     attempts: AtomicU64,
     open: AtomicBool,
     /// What every transaction writes is known.
@@ -157,6 +152,8 @@ impl<'a, S> RunAhead<'a, S> {
             l1_info: OnceLock::new(),
             position: AtomicU32::new(0),
             events: AtomicU32::new(0),
+            rechecked: AtomicU32::new(0),
+            frontier: AtomicU32::new(0),
             attempts: AtomicU64::new(0),
             open: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
@@ -275,27 +272,45 @@ impl<'a, S> RunAhead<'a, S> {
         }
     }
 
-    /// The next thing worth doing: the transaction nearest to the committer that can be executed
-    /// and will not be overtaken, or a result that may have become stale.
+    /// The next thing worth doing: the transaction nearest to the committer that can be executed, or
+    /// a result that may have become stale.
     fn next(&self) -> Option<Job> {
         self.pause();
         let entries = self.entries();
         let events = self.events.load(Ordering::Acquire);
-        let position = self.position.load(Ordering::Acquire) as usize;
-        let mut before_it: u64 = 0;
-        for (index, entry) in entries.iter().enumerate().skip(position).take(WINDOW) {
-            let in_time = before_it >= entry.cost / 2 && before_it > 0;
-            if entry.is_job && (in_time || self.any()) {
-                let ready = entry.ticket.is_waiting() && self.is_ready(&entries, entry);
-                if ready && entry.ticket.claim() || entry.ticket.reclaim(events) {
-                    return Some(Job { index: index as u32, entry: entry.clone(), events });
-                }
+        let position = self.position.load(Ordering::Acquire);
+        if events > self.rechecked.load(Ordering::Acquire) {
+            if let Some(job) = recheck(&entries, position, events) {
+                return Some(job);
             }
-            if !entry.ticket.is_settled() {
-                before_it = before_it.saturating_add(entry.cost);
+            self.rechecked.fetch_max(events, Ordering::AcqRel);
+        }
+        // The transaction at the committer's own position is its next, or under its hands.
+        let first = position + u32::from(!self.any());
+        let from = self.frontier.load(Ordering::Acquire).max(first);
+        let mut all_claimed = true;
+        let rest = entries.iter().enumerate().skip(from as usize).take(WINDOW);
+        for (index, entry) in rest {
+            let index = index as u32;
+            if entry.is_job && entry.ticket.is_waiting() {
+                if self.is_ready(&entries, entry) && entry.ticket.claim() {
+                    return Some(Job { index, entry: entry.clone(), events });
+                }
+                all_claimed = false;
+            } else if all_claimed {
+                self.frontier.fetch_max(index + 1, Ordering::AcqRel);
             }
         }
         None
+    }
+
+    /// Gives a transaction back until the one at `order` is executed; false if the committer has it
+    /// by now.
+    fn postpone(&self, job: &Job, order: u32) -> bool {
+        job.entry.blocked_by.store(order, Ordering::Release);
+        let released = job.entry.ticket.release();
+        self.frontier.fetch_min(job.index, Ordering::AcqRel);
+        released
     }
 
     /// True if what the transaction depends on, as far as anybody knows, was executed.
@@ -433,6 +448,17 @@ impl<'a, S> RunAhead<'a, S> {
     }
 }
 
+/// Claims a result that was not looked at since event number `events`.
+fn recheck(entries: &[Arc<Entry>], position: u32, events: u32) -> Option<Job> {
+    let near = entries.iter().enumerate().skip(position as usize + 1).take(RECHECKED);
+    for (index, entry) in near {
+        if entry.ticket.reclaim(events) {
+            return Some(Job { index: index as u32, entry: entry.clone(), events });
+        }
+    }
+    None
+}
+
 impl Linker {
     fn link(
         &mut self,
@@ -468,13 +494,11 @@ impl Linker {
             }
             None => {}
         }
-        let cost = if is_job { tx.gas_limit() } else { CHEAP };
         Entry {
             tx,
             sender,
             ticket: Ticket::new(),
             is_job,
-            cost,
             target,
             after_sender,
             after_target,

@@ -16,8 +16,8 @@ use crate::{
 /// A worker without work looks out for so long before it goes to sleep: some microseconds.
 const SPINS: u32 = 128;
 /// First and longest sleep of a worker that found nothing to do.
-const NAP: Duration = Duration::from_micros(50);
-const LONGEST_NAP: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_micros(20);
+const LONGEST_NAP: Duration = Duration::from_micros(100);
 
 /// What a worker found out about a transaction.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
         *entry.result() = found;
         self.ahead.pause();
         let in_time = match blocked {
-            Some(writer) if failed => entry.wait_for(writer),
+            Some(writer) if failed => self.ahead.postpone(job, writer),
             _ => entry.ticket.finish(job.events),
         };
         if !in_time {
