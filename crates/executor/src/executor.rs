@@ -103,7 +103,7 @@ pub struct Execution {
 #[derive(Default)]
 #[allow(missing_debug_implementations)]
 pub struct Along<'a> {
-    /// Computes the state roots of receipts before Byzantium ([`execute_block_with_roots`]).
+    /// Computes the state roots of receipts before Byzantium ([`crate::execute_block_with_roots`]).
     ///
     /// [`execute_block_with_roots`]: crate::execute_block_with_roots
     pub state_root: Option<&'a mut StateRootFn<'a>>,
@@ -163,7 +163,7 @@ impl Executor {
         self.knowledge.library.is_off()
     }
 
-    /// Executes a whole block on its parent's state. Equal to [`execute_block`], the oracle.
+    /// Executes a whole block on its parent's state. Equal to [`crate::execute_block`], the oracle.
     pub fn execute_block<S: StateSource + Sync>(
         &self,
         spec: &ChainSpec,
