@@ -327,10 +327,6 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         };
         let found = match ahead {
             Some((ahead, index)) => self.find(ahead, index)?,
-            None if watched.as_ref().is_none_or(|it| !it.claims()) => {
-                self.stats.by_committer += 1;
-                return self.machine.transact(tx, sender, envelope, self.fees);
-            }
             None => None,
         };
         let adopted = found.is_some();

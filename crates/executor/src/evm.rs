@@ -159,49 +159,46 @@ impl<'a, S: StateSource> Machine<'a, S> {
         self.state_mut().account(address).map_err(|error| error.0)
     }
 
-    /// Executes a transaction and keeps its changes. On an error nothing has changed.
-    ///
-    /// revm could leave the changes of all transactions in its journal. That is faster, and wrong:
-    /// its accounts remember more than a transaction may know (an authority that an earlier one
-    /// touched counts as existing: 12,500 gas of refund, EIP-7702).
-    pub(crate) fn transact(
-        &mut self,
-        tx: &Transaction,
-        sender: Address,
-        envelope: Option<&Envelope>,
-        fees: Fees,
-    ) -> Result<Executed, TxError> {
-        let mut attempt = self.attempt(tx, sender, envelope, fees)?;
-        self.state_mut().commit(&mut attempt.changes);
-        self.give_table(attempt.changes);
-        self.credit(attempt.fees.as_ref())?;
-        Ok(attempt.executed)
-    }
-
     /// Credits a transaction's fees; `None` if it pays none, or has paid.
     pub(crate) fn credit(&mut self, fees: Option<&FeeAmounts>) -> Result<(), SourceError> {
         self.state_mut().credit(fees).map_err(|error| error.0)
     }
 
-    /// What a user's transaction pays on an OP chain besides gas and value; `None` on Ethereum.
+    /// What a user's transaction pays on an OP chain besides gas and value, if it uses all of its
+    /// gas; `None` on Ethereum.
     pub(crate) fn op_costs(
         &mut self,
-        envelope: &Envelope,
+        envelope: Option<&Envelope>,
         gas_limit: u64,
-        gas_used: u64,
     ) -> Result<Option<OpCosts>, SourceError> {
-        let Self::Op(evm) = self else { return Ok(None) };
+        let (Self::Op(evm), Some(envelope)) = (self, envelope) else { return Ok(None) };
         let fork = evm.ctx().cfg.spec;
         let info = fetch_l1_info(evm)?;
         let l1 = envelope.l1_cost(info, fork);
-        let charge = |gas: u64| match fork.is_enabled_in(OpSpecId::ISTHMUS) {
-            true => info.operator_fee_charge(&envelope.encoded, U256::from(gas), fork),
-            false => U256::ZERO,
+        let operator = operator_fee(info, &envelope.encoded, fork, gas_limit);
+        Ok(Some(OpCosts { l1, operator_most: operator, operator }))
+    }
+
+    /// The same costs of a transaction that has used so much gas.
+    pub(crate) fn op_costs_for(
+        &mut self,
+        most: Option<OpCosts>,
+        envelope: Option<&Envelope>,
+        gas_used: u64,
+    ) -> Result<Option<OpCosts>, SourceError> {
+        let (Self::Op(evm), Some(envelope), Some(most)) = (self, envelope, most) else {
+            return Ok(None);
         };
-        Ok(Some(OpCosts { l1, operator_most: charge(gas_limit), operator: charge(gas_used) }))
+        let fork = evm.ctx().cfg.spec;
+        let operator = operator_fee(fetch_l1_info(evm)?, &envelope.encoded, fork, gas_used);
+        Ok(Some(OpCosts { operator, ..most }))
     }
 
     /// Executes a transaction; gives all that it read and wrote. The state is as before.
+    ///
+    /// revm could leave the changes of all transactions in its journal. That is faster, and wrong:
+    /// its accounts remember more than a transaction may know (an authority that an earlier one
+    /// touched counts as existing: 12,500 gas of refund, EIP-7702).
     pub(crate) fn attempt(
         &mut self,
         tx: &Transaction,
@@ -352,6 +349,14 @@ fn fetch_l1_info<'e, S: StateSource>(
     Ok(&mut context.chain)
 }
 
+/// The operator fee for so much gas; zero before Isthmus.
+fn operator_fee(info: &L1BlockInfo, encoded: &[u8], fork: OpSpecId, gas: u64) -> U256 {
+    match fork.is_enabled_in(OpSpecId::ISTHMUS) {
+        true => info.operator_fee_charge(encoded, U256::from(gas), fork),
+        false => U256::ZERO,
+    }
+}
+
 /// What the recipients get from the transaction in the context of an Ethereum chain.
 fn eth_fees<S: StateSource>(evm: &mut EthEvm<'_, S>, gas: &Gas) -> Option<FeeAmounts> {
     let mut fees = FeeAmounts::default();
@@ -371,10 +376,7 @@ fn op_fees<S: StateSource>(evm: &mut OptimismEvm<'_, S>, gas: &Gas) -> Option<Fe
     // Without it the transaction was refused before it was run.
     let encoded = context.tx.enveloped_tx.as_ref().map_or(&[][..], |bytes| bytes);
     let l1 = context.chain.calculate_tx_l1_cost(encoded, fork);
-    let operator = match fork.is_enabled_in(OpSpecId::ISTHMUS) {
-        true => context.chain.operator_fee_charge(encoded, U256::from(used), fork),
-        false => U256::ZERO,
-    };
+    let operator = operator_fee(&context.chain, encoded, fork, used);
     Some(FeeAmounts([tip, l1, base, operator]))
 }
 

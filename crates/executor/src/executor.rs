@@ -104,8 +104,6 @@ pub struct Execution {
 #[allow(missing_debug_implementations)]
 pub struct Along<'a> {
     /// Computes the state roots of receipts before Byzantium ([`crate::execute_block_with_roots`]).
-    ///
-    /// [`execute_block_with_roots`]: crate::execute_block_with_roots
     pub state_root: Option<&'a mut StateRootFn<'a>>,
     /// What the block touches, from an earlier execution or from whoever made it: then every
     /// transaction can be executed ahead, in any order. A list that is wrong costs time and nothing

@@ -15,8 +15,6 @@ pub(crate) struct FeeAmounts(pub(crate) [U256; MAX_RECIPIENTS]);
 #[derive(Debug, Default)]
 pub(crate) struct FeeCounters {
     counters: Vec<Counter>,
-    /// Paying nothing to an empty account removes it (EIP-161).
-    pub(crate) clear_empty: bool,
     /// A balance so large was seen that adding fees to it might overflow; revm drops single fees
     /// that would. From then on they are added one by one.
     pub(crate) eager: bool,
@@ -43,7 +41,6 @@ impl FeeCounters {
             burns: false,
         };
         self.counters = recipients.iter().map(counter).collect();
-        self.clear_empty = true;
     }
 
     pub(crate) fn len(&self) -> usize {

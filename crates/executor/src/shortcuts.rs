@@ -10,7 +10,7 @@ use crate::{
     evm::{Attempt, Executed, block_env, op_spec_id, spec_id},
     l1_cost::Envelope,
     program::{Answer, CallEnv, Effect, Outcome, Watch},
-    simple::Simple,
+    simple::{OpCosts, Simple},
 };
 
 /// What came of looking for a way around the EVM.
@@ -25,13 +25,6 @@ pub(crate) enum Shortcut {
 pub(crate) struct Watched {
     watch: Watch,
     code_hash: B256,
-}
-
-impl Watched {
-    /// Whether the library wants to compare.
-    pub(crate) fn claims(&self) -> bool {
-        self.watch.claims()
-    }
 }
 
 /// What all calls of a block have in common.
@@ -89,7 +82,6 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             preparation.reached(index);
         }
         if simple.input.is_empty()
-            && self.machine.account(simple.to)?.is_none_or(|account| !account.has_code())
             && let Some(executed) = self.transfer(&simple, sender, envelope)?
         {
             self.stats.transfers += 1;
@@ -106,10 +98,8 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         envelope: Option<&Envelope>,
     ) -> Result<Option<Executed>, SourceError> {
         let Some(rules) = &self.simple else { return Ok(None) };
-        let costs = match envelope {
-            Some(envelope) => self.machine.op_costs(envelope, tx.gas_limit, tx.intrinsic)?,
-            None => None,
-        };
+        let most = self.machine.op_costs(envelope, tx.gas_limit)?;
+        let costs = self.machine.op_costs_for(most, envelope, tx.intrinsic)?;
         let state = self.machine.state_mut();
         rules.transfer(state, tx, sender, costs.as_ref())
     }
@@ -128,19 +118,14 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         let Some(code_hash) = target.filter(|it| it.has_code()).map(|it| it.code_hash) else {
             return evm;
         };
-        let Some(plan) = library.plan(&self.setting.call(tx, sender, code_hash)) else {
-            return evm;
-        };
-        let most = match envelope {
-            Some(envelope) => self.machine.op_costs(envelope, tx.gas_limit, tx.gas_limit)?,
-            None => None,
-        };
+        let call = self.setting.call(tx, sender, code_hash);
+        let Some(plan) = library.plan(&call) else { return evm };
+        let most = self.machine.op_costs(envelope, tx.gas_limit)?;
         let state = self.machine.state_mut();
         let payer = state.account(sender).map_err(|error| error.0)?;
         if !payer.is_some_and(|payer| tx.is_payable(&payer, most.as_ref())) {
             return evm;
         }
-        let call = self.setting.call(tx, sender, code_hash);
         let prepared = self.preparation.zip(index);
         let prepared = prepared.and_then(|(preparation, index)| preparation.get(index));
         match library.follow(plan, &call, prepared, state, &mut self.scratch)? {
@@ -151,7 +136,8 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             }
             Answer::Effect(effect) => {
                 let gas_used = effect.gas_used(&call);
-                self.apply(tx, sender, envelope, gas_used, effect, ahead)
+                let costs = self.machine.op_costs_for(most, envelope, gas_used)?;
+                self.apply(tx, sender, (gas_used, costs), effect, ahead)
             }
         }
     }
@@ -161,16 +147,11 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         &mut self,
         tx: &Simple<'_>,
         sender: Address,
-        envelope: Option<&Envelope>,
-        gas_used: u64,
+        (gas_used, costs): (u64, Option<OpCosts>),
         effect: Effect,
         ahead: Option<(&RunAhead<'_, S>, u32)>,
     ) -> Result<Shortcut, SourceError> {
         let evm = Ok(Shortcut::None(None));
-        let costs = match envelope {
-            Some(envelope) => self.machine.op_costs(envelope, tx.gas_limit, gas_used)?,
-            None => None,
-        };
         let Some(rules) = &self.simple else { return evm };
         let state = self.machine.state_mut();
         let settled = rules.settle(state, tx, sender, gas_used, costs.as_ref())?;

@@ -59,12 +59,12 @@ fn destroy(entry: &mut AccountDiff) {
     clear_storage(entry);
 }
 
-/// Adds to a balance as a transaction's fee does: what would overflow is lost. With `clear_empty`
-/// (EIP-161) an account that is empty even then ceases to exist.
-fn add_fee(entry: &mut AccountDiff, wei: U256, clear_empty: bool) {
+/// Adds to a balance as a transaction's fee does since EIP-161: what would overflow is lost, and an
+/// account that is empty even then ceases to exist.
+fn add_fee(entry: &mut AccountDiff, wei: U256) {
     let mut account = entry.after.unwrap_or_default();
     account.balance = account.balance.checked_add(wei).unwrap_or(account.balance);
-    if clear_empty && account.is_empty() {
+    if account.is_empty() {
         destroy(entry);
     } else {
         entry.after = Some(account);
@@ -344,7 +344,7 @@ impl<S: StateSource> BlockState<S> {
             }
         };
         if let Some(wei) = pending {
-            add_fee(entry, wei, self.fees.clear_empty);
+            add_fee(entry, wei);
             self.fees.watch(entry.after.map_or(U256::ZERO, |account| account.balance));
         }
         Ok(entry)

@@ -2,7 +2,7 @@
 //! will probably find (Block-STM's multi-version memory), and leave the results for the committer.
 //!
 //! A result counts only if every value it was made from equals the committed one at its turn
-//! ([`crate::state::BlockState::adopt`]). So whatever goes wrong here (order, timing, a lost worker,
+//! ([`crate::state::BlockState::holds`]). So whatever goes wrong here (order, timing, a lost worker,
 //! a bad guess) costs time and nothing else.
 
 mod listed;
