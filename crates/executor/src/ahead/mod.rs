@@ -12,9 +12,12 @@ mod targets;
 mod versions;
 mod worker;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
-    atomic::{self, AtomicBool, AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{self, AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use banyan_chainspec::{ChainSpec, Rules};
@@ -41,6 +44,14 @@ pub(crate) use self::{
 const WINDOW: usize = 512;
 /// And so far for results that may have become stale.
 const RECHECKED: usize = 64;
+
+/// Who finds nothing to do looks out for so long before it goes to sleep: some microseconds.
+const SPINS: u32 = 128;
+/// First sleep.
+const NAP: Duration = Duration::from_micros(20);
+/// So many naps without a sign of life from a worker, and the committer takes its transaction: some
+/// milliseconds, more than most precompiles need.
+const PATIENCE: u32 = 40;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing here is left half-done by a panic that would matter.
@@ -120,6 +131,9 @@ pub(crate) struct RunAhead<'a, S> {
     is_listed: AtomicBool,
     stopped: AtomicBool,
     workers: Mutex<Vec<std::thread::Thread>>,
+    committer: std::thread::Thread,
+    /// Order of the transaction that the committer waits for; 0 if it does not.
+    awaited: AtomicU32,
     targets: &'a Targets,
     perturb: Option<AtomicU64>,
 }
@@ -159,6 +173,8 @@ impl<'a, S> RunAhead<'a, S> {
             is_listed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             workers: Mutex::default(),
+            committer: std::thread::current(),
+            awaited: AtomicU32::new(0),
             targets,
             perturb: perturb.map(|seed| AtomicU64::new(seed | 1)),
         }
@@ -347,19 +363,44 @@ impl<'a, S> RunAhead<'a, S> {
     pub(crate) fn take(&self, index: u32, mut help: impl FnMut() -> bool) -> Option<Box<Ahead>> {
         self.leave_out(index);
         let entry = self.entry(index)?;
-        let mut helped = 0;
-        while entry.ticket.is_running() && helped < 4 && help() {
-            helped += 1;
-        }
-        let mut spins = 0;
-        while entry.ticket.is_running() && spins < 256 {
-            spins += 1;
-            std::hint::spin_loop();
+        while entry.ticket.is_running() {
+            if !help() {
+                self.outwait(index, &entry.ticket);
+                break;
+            }
         }
         self.pause();
         match entry.ticket.take() {
             Taken::Done => entry.result().take(),
             Taken::Waiting | Taken::Overtaken => None,
+        }
+    }
+
+    /// Gives the worker that is at the transaction at `index` the time to end, as long as it gets
+    /// on: to begin anew would take longer, and both cores.
+    fn outwait(&self, index: u32, ticket: &Ticket) {
+        if (0..SPINS).any(|_| {
+            std::hint::spin_loop();
+            !ticket.is_running()
+        }) {
+            return;
+        }
+        self.awaited.store(index + 1, Ordering::SeqCst);
+        let (mut pulse, mut naps) = (ticket.pulse(), 0);
+        while ticket.is_running() && naps < PATIENCE {
+            std::thread::park_timeout(NAP);
+            naps += 1;
+            if ticket.pulse() != pulse {
+                (pulse, naps) = (ticket.pulse(), 0);
+            }
+        }
+        self.awaited.store(0, Ordering::Relaxed);
+    }
+
+    /// A worker has left a result for the transaction at `index`.
+    fn announce(&self, index: u32) {
+        if self.awaited.load(Ordering::SeqCst) == index + 1 {
+            self.committer.unpark();
         }
     }
 

@@ -47,10 +47,12 @@ impl<'a, S> Snapshot<'a, S> {
         self.blocked.get()
     }
 
-    /// True if the result is of no use any more.
+    /// True if the result is of no use any more. Asked now and then, it shows that the worker gets on.
     pub(crate) fn is_overtaken(&self) -> bool {
         let entry = self.entry.borrow();
-        entry.as_ref().is_some_and(|entry| !entry.ticket.is_running())
+        let Some(Entry { ticket, .. }) = entry.as_deref() else { return false };
+        ticket.beat();
+        !ticket.is_running()
     }
 
     fn check(&self) -> Result<(), SourceError> {

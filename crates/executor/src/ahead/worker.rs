@@ -4,7 +4,7 @@ use banyan_primitives::{SourceError, StateSource};
 use revm::state::EvmState;
 
 use super::{
-    Job, RunAhead,
+    Job, NAP, RunAhead, SPINS,
     snapshot::Snapshot,
     versions::{AccountVersion, Certainty, Key},
 };
@@ -13,10 +13,7 @@ use crate::{
     state::{after, before},
 };
 
-/// A worker without work looks out for so long before it goes to sleep: some microseconds.
-const SPINS: u32 = 128;
-/// First and longest sleep of a worker that found nothing to do.
-const NAP: Duration = Duration::from_micros(20);
+/// Longest sleep of a worker that found nothing to do.
 const LONGEST_NAP: Duration = Duration::from_micros(100);
 
 /// What a worker found out about a transaction.
@@ -58,6 +55,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
                 if !job.entry.ticket.finish(job.events) {
                     self.retract(&job, &doubtful);
                 }
+                self.ahead.announce(job.index);
                 return true;
             }
             for key in &doubtful {
@@ -106,6 +104,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
         if !in_time {
             self.retract(job, &keys);
         }
+        self.ahead.announce(job.index);
     }
 
     /// Compares what a result was made from with what is known now.
