@@ -18,6 +18,7 @@ use crate::{
     program::{Library, Scratch},
     shortcuts::{Setting, Shortcut},
     simple::SimpleRules,
+    state::BlockState,
     system,
 };
 
@@ -103,7 +104,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Starts on the parent's state: every transaction will go through the EVM.
     pub fn new(spec: &'a ChainSpec, context: BlockContext, source: S) -> Self {
         let rules = context.rules(spec);
-        let machine = Machine::new(spec, &rules, &context, source);
+        let machine = Machine::new(spec, &rules, &context, BlockState::new(source));
         Self {
             fees: Fees::Paid,
             simple: None,

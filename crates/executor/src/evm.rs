@@ -108,9 +108,9 @@ impl<'a, S: StateSource> Machine<'a, S> {
         spec: &'a ChainSpec,
         rules: &Rules,
         context: &BlockContext,
-        source: S,
+        state: BlockState<S>,
     ) -> Self {
-        let (state, block) = (BlockState::new(source), block_env(rules, context));
+        let block = block_env(rules, context);
         let alloc = &spec.alloc;
         match rules.op {
             None => {

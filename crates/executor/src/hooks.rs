@@ -33,7 +33,7 @@ pub(crate) fn stop_when_overtaken<S, T, SPEC, C>(
     SPEC: Into<SpecId> + Copy,
 {
     replace(table, JUMPDEST, |step| {
-        if step.host.journaled_state.database.source().is_overtaken() {
+        if step.host.journaled_state.database.source().is_overtaken_now_and_then() {
             step.host.error = Err(ContextError::Custom("overtaken by the committer".into()));
             step.interpreter.halt_fatal();
         }

@@ -7,11 +7,15 @@ use banyan_primitives::{Account, Address, B256, Bytes, SourceError, StateSource,
 
 use super::{Entry, RunAhead, versions::Found};
 
+/// So many loops of a contract until a worker looks up: some microseconds.
+const LOOK_EVERY: u32 = 256;
+
 /// The state that one transaction probably finds: what transactions before it wrote or are thought
 /// to write, over the parent state.
 pub(crate) struct Snapshot<'a, S> {
     ahead: &'a RunAhead<'a, S>,
     reader: Cell<u32>,
+    ticks: Cell<u32>,
     /// The transaction being executed; `None` if nobody can overtake it.
     entry: RefCell<Option<Arc<Entry>>>,
     saw_versions: Cell<bool>,
@@ -23,6 +27,7 @@ impl<'a, S> Snapshot<'a, S> {
         Self {
             ahead,
             reader: Cell::new(0),
+            ticks: Cell::new(0),
             entry: RefCell::new(None),
             saw_versions: Cell::new(false),
             blocked: Cell::new(None),
@@ -53,6 +58,13 @@ impl<'a, S> Snapshot<'a, S> {
         let Some(Entry { ticket, .. }) = entry.as_deref() else { return false };
         ticket.beat();
         !ticket.is_running()
+    }
+
+    /// As [`Self::is_overtaken`], for the hot path: looks only now and then.
+    pub(crate) fn is_overtaken_now_and_then(&self) -> bool {
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        ticks.is_multiple_of(LOOK_EVERY) && self.is_overtaken()
     }
 
     fn check(&self) -> Result<(), SourceError> {

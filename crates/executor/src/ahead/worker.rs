@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     evm::{Attempt, Fees, Machine},
-    state::{after, before},
+    state::{BlockState, after, before},
 };
 
 /// Longest sleep of a worker that found nothing to do.
@@ -34,7 +34,8 @@ pub(crate) struct Scout<'a, S: StateSource> {
 impl<'a, S: StateSource> Scout<'a, S> {
     pub(crate) fn new(ahead: &'a RunAhead<'a, S>) -> Self {
         let snapshot = Snapshot::new(ahead);
-        let mut machine = Machine::new(ahead.spec, &ahead.rules, &ahead.context, snapshot);
+        let state = BlockState::transparent(snapshot);
+        let mut machine = Machine::new(ahead.spec, &ahead.rules, &ahead.context, state);
         machine.state_mut().share_codes(ahead.known_codes.clone());
         machine.stop_when_overtaken();
         if let Some(info) = ahead.l1_info() {
@@ -77,7 +78,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
     /// Executes the transaction of `job`; `doubtful` is what its last execution wrote.
     fn attempt(&mut self, job: &Job, doubtful: &[Key]) {
         let (entry, order, versions) = (&job.entry, job.order(), &self.ahead.versions);
-        self.machine.state_mut().forget();
+        self.machine.state_mut().hidden_read = false;
         self.machine.state_mut().source().begin(order, entry.clone());
         let envelope = self.ahead.is_op().then(|| entry.envelope());
         let result = self.machine.attempt(&entry.tx, entry.sender, envelope, Fees::Counted);
