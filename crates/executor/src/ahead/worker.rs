@@ -16,6 +16,9 @@ use crate::{
 /// Longest sleep of a worker that found nothing to do.
 const LONGEST_NAP: Duration = Duration::from_micros(100);
 
+/// Accounts that a transaction touches, most often no more.
+const ROOM: usize = 7;
+
 /// What a worker found out about a transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Ahead {
@@ -86,14 +89,16 @@ impl<'a, S: StateSource> Scout<'a, S> {
         self.ahead.count_attempt();
         let snapshot = self.machine.state_mut().source();
         let (saw_versions, blocked) = (snapshot.saw_versions(), snapshot.blocked());
-        let mut keys = Vec::new();
+        self.machine.give_table(EvmState::with_capacity_and_hasher(ROOM, Default::default()));
         let found = result.map(|attempt| {
-            keys = written(&attempt.changes);
             self.ahead.publish(job.index, &attempt.changes, Certainty::Guess);
             Box::new(Ahead { attempt, saw_versions })
         });
-        for key in doubtful.iter().filter(|key| !keys.contains(key)) {
-            versions.retract(key, order);
+        if !doubtful.is_empty() {
+            let keys = found.as_ref().map_or_else(Vec::new, |it| written(&it.attempt.changes));
+            for key in doubtful.iter().filter(|key| !keys.contains(key)) {
+                versions.retract(key, order);
+            }
         }
         let failed = found.is_none();
         *entry.result() = found;
@@ -102,15 +107,15 @@ impl<'a, S: StateSource> Scout<'a, S> {
             Some(writer) if failed => self.ahead.postpone(job, writer),
             _ => entry.ticket.finish(job.events),
         };
-        if !in_time {
-            self.retract(job, &keys);
+        if !in_time && let Some(late) = entry.result().take() {
+            self.retract(job, &written(&late.attempt.changes));
         }
         self.ahead.announce(job.index);
     }
 
     /// Compares what a result was made from with what is known now.
-    fn still_holds(&self, job: &Job, result: &Ahead) -> Result<bool, SourceError> {
-        let snapshot = Snapshot::new(self.ahead);
+    fn still_holds(&mut self, job: &Job, result: &Ahead) -> Result<bool, SourceError> {
+        let snapshot = self.machine.state_mut().source();
         snapshot.begin(job.order(), job.entry.clone());
         for (address, account) in &result.attempt.changes {
             if snapshot.account(address)? != before(account) {
