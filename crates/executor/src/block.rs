@@ -10,14 +10,14 @@ use crate::{
     Along, BlockAccesses, BlockContext, Committed, Execution, ExecutionError, ExecutionStats,
     TxError,
     access_log::{Mark, Written},
-    ahead::{Certainty, RunAhead, Scout},
+    ahead::{Certainty, RunAhead, Scout, Work},
     evm::{Attempt, Executed, Fees, Machine},
     executor::Knowledge,
     l1_cost::{DaScalar, Envelope},
     prepare::Preparation,
     program::{Library, Scratch},
     shortcuts::{Setting, Shortcut},
-    simple::SimpleRules,
+    simple::{SimpleRules, TRANSACTION_GAS},
     state::BlockState,
     system,
 };
@@ -92,6 +92,9 @@ pub struct BlockExecutor<'a, S: StateSource> {
     pub(crate) simple: Option<SimpleRules>,
     pub(crate) setting: Setting,
     pub(crate) library: Option<&'a Library>,
+    knowledge: Option<&'a Knowledge>,
+    /// What uses less gas in the EVM is not worth a worker.
+    light_gas: u64,
     pub(crate) scratch: Scratch,
     ahead: Option<&'a RunAhead<'a, S>>,
     /// Executes something ahead, for when the next transaction is under way elsewhere.
@@ -110,6 +113,8 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             simple: None,
             setting: Setting::new(spec.chain_id, &rules, &context),
             library: None,
+            knowledge: None,
+            light_gas: 0,
             scratch: Scratch::default(),
             ahead: None,
             scout: None,
@@ -156,9 +161,16 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Shares with other blocks what does not depend on the block.
     pub(crate) fn with_knowledge(mut self, knowledge: &'a Knowledge) -> Self {
         self.machine.state_mut().share_codes(knowledge.codes.clone());
+        self.knowledge = Some(knowledge);
         if self.simple.is_some() {
             self.library = Some(&knowledge.library);
         }
+        self
+    }
+
+    /// Leaves to the workers what uses more gas in the EVM than this.
+    pub(crate) fn with_light_gas(mut self, gas: u64) -> Self {
+        self.light_gas = gas;
         self
     }
 
@@ -197,8 +209,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         self.receipts.reserve(candidates.len());
         if let Some(ahead) = self.ahead {
             ahead.offer(candidates.into_iter().map(|(tx, sender)| {
-                let cheap = self.classify(&tx) != Class::Evm;
-                (tx, sender, cheap)
+                let class = self.classify(&tx);
+                let (work, _) = self.work(&tx, class);
+                (tx, sender, work)
             }));
         }
     }
@@ -299,6 +312,19 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         }
     }
 
+    /// Who should execute a transaction of this class, and the gas that it will probably use in the
+    /// EVM beyond what any transaction costs.
+    pub(crate) fn work(&self, tx: &Transaction, class: Class) -> (Work, u64) {
+        if class != Class::Evm {
+            return (Work::Cheap, 0);
+        }
+        let target = self.knowledge.zip(tx.to()).map(|(known, to)| known.targets.get(&to));
+        // Limits are twice what is used, on the whole.
+        let gas = target.and_then(|it| it.gas()).unwrap_or(tx.gas_limit() / 2);
+        let gas = gas.saturating_sub(TRANSACTION_GAS);
+        (if gas < self.light_gas { Work::Light } else { Work::Job }, gas)
+    }
+
     /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
     fn open_ahead(&mut self, tx: &Transaction) -> Result<(), SourceError> {
         if tx.is_deposit() {
@@ -336,6 +362,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             None => self.machine.attempt(tx, sender, envelope, self.fees)?,
         };
         self.learn(watched, tx, sender, &attempt);
+        if let Some((knowledge, to)) = self.knowledge.zip(tx.to()) {
+            knowledge.targets.used(&to, attempt.executed.gas_used);
+        }
         if adopted {
             self.stats.valid += 1;
             self.machine.state_mut().adopt(&mut attempt.changes);

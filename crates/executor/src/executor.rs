@@ -8,7 +8,7 @@ use banyan_primitives::{
 use crate::{
     BlockAccessList, BlockAccesses, BlockContext, BlockExecutor, BlockOutput, ExecutionError,
     Observer, StateRootFn,
-    ahead::{self, RunAhead, Targets},
+    ahead::{self, RunAhead, Targets, Work},
     block::{Class, execute_with},
     codes::CodeCache,
     prepare::Preparation,
@@ -17,9 +17,14 @@ use crate::{
     simple::SimpleRules,
 };
 
-/// Other threads are woken for a block with so much gas (limits) for the EVM: that is about half a
-/// millisecond of work, and waking and setting up costs a tenth of that.
-const WORTH_WAKING: u64 = 2_000_000;
+/// Other threads are woken for a block whose jobs will use so much gas in the EVM: that is about half
+/// a millisecond of work, and waking and setting up costs a tenth of that.
+const WORTH_WAKING: u64 = 2_500_000;
+
+/// A transaction that uses less in the EVM is done in the time that it takes to hand a result from one
+/// core to another; with many workers it is worth more to keep the committer free.
+const LIGHT_GAS: u64 = 30_000;
+const LIGHT_GAS_OF_MANY: u64 = 10_000;
 
 /// And for so many calls of programs, or transfers whose accounts can be read ahead.
 const WORTH_PREPARING: usize = 256;
@@ -130,7 +135,7 @@ pub struct Executor {
 pub(crate) struct Knowledge {
     pub(crate) codes: Arc<CodeCache>,
     pub(crate) library: Library,
-    targets: Targets,
+    pub(crate) targets: Targets,
 }
 
 impl Executor {
@@ -215,7 +220,7 @@ impl Executor {
         let knowledge = &self.knowledge;
         let executor =
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
-        let mut executor = executor.recorded(record)?;
+        let mut executor = executor.recorded(record)?.with_light_gas(self.light_gas());
         let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
         match self.plan(block, parent.remembers(), &mut executor) {
             Plan::Alone => execute_with(executor, block, along),
@@ -242,6 +247,15 @@ impl Executor {
         }
     }
 
+    /// What uses less gas in the EVM is the committer's.
+    fn light_gas(&self) -> u64 {
+        match self.config.workers {
+            _ if self.config.perturb.is_some() => 0,
+            ..4 => LIGHT_GAS,
+            _ => LIGHT_GAS_OF_MANY,
+        }
+    }
+
     /// What the other threads can do for a block that is worth waking them.
     fn plan<S: StateSource>(
         &self,
@@ -253,13 +267,14 @@ impl Executor {
         let transactions = &block.body.transactions;
         let (mut gas, mut jobs, mut calls) = (0_u64, 0, 0);
         let mut code_hashes = AddressMap::default();
-        let mut cheap = Vec::with_capacity(transactions.len());
+        let mut works = Vec::with_capacity(transactions.len());
         for tx in transactions {
             let class = executor.classify(tx);
-            cheap.push(class != Class::Evm);
+            let (work, expected) = executor.work(tx, class);
+            works.push(work);
             match class {
-                Class::Evm if !tx.is_deposit() => {
-                    gas = gas.saturating_add(tx.gas_limit());
+                Class::Evm if work == Work::Job && !tx.is_deposit() => {
+                    gas = gas.saturating_add(expected);
                     jobs += 1;
                 }
                 Class::Program(to, code_hash) => {
@@ -272,9 +287,9 @@ impl Executor {
         }
         let perturbed = self.config.perturb.is_some();
         if jobs >= 2 && (gas >= WORTH_WAKING || perturbed) {
-            let candidates = block.transactions().zip(cheap);
+            let candidates = block.transactions().zip(works);
             let candidate =
-                |((tx, sender), cheap): ((&Transaction, _), _)| (tx.clone(), sender, cheap);
+                |((tx, sender), work): ((&Transaction, _), _)| (tx.clone(), sender, work);
             return Plan::RunAhead(candidates.map(candidate).collect());
         }
         match calls >= WORTH_PREPARING || perturbed && calls > 0 {
@@ -327,7 +342,7 @@ impl Executor {
         };
         self.scope(pool, spec, context.clone(), parent, |ahead| {
             let executor = shortcuts(spec, context, parent).with_knowledge(&self.knowledge);
-            build(executor.with_ahead(ahead))
+            build(executor.with_light_gas(self.light_gas()).with_ahead(ahead))
         })
     }
 }
@@ -345,8 +360,8 @@ fn shortcuts<'a, S: StateSource>(
 /// What the other threads are to do for a block.
 enum Plan {
     Alone,
-    /// Execute what is for the EVM; each transaction with whether it is cheap.
-    RunAhead(Vec<(Transaction, Address, bool)>),
+    /// Execute what is for the EVM; each transaction with who should.
+    RunAhead(Vec<(Transaction, Address, Work)>),
     /// Prepare what needs no EVM; with the code of the contracts called.
     Prepare(SimpleRules, AddressMap<B256>),
 }

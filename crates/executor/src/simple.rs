@@ -9,7 +9,7 @@ use banyan_primitives::{
 use crate::{BlockContext, evm::Executed, fees::FeeAmounts, state::BlockState};
 
 /// Gas of every transaction.
-const TRANSACTION_GAS: u64 = 21_000;
+pub(crate) const TRANSACTION_GAS: u64 = 21_000;
 /// Gas of a byte of calldata that is zero, and of others before and since Istanbul (EIP-2028).
 const ZERO_BYTE_GAS: u64 = 4;
 const BYTE_GAS_BEFORE: u64 = 68;

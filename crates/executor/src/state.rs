@@ -16,6 +16,7 @@ use crate::{
     access_log::AccessLog,
     codes::CodeCache,
     fees::{FeeAmounts, FeeCounters},
+    hash_memo::HashMemo,
 };
 
 /// A [`SourceError`] on its way through revm.
@@ -42,6 +43,7 @@ pub(crate) struct BlockState<S> {
     pub(crate) log: Option<Box<AccessLog>>,
     /// A slot was read that does not show in the journal.
     pub(crate) hidden_read: bool,
+    pub(crate) hashes: HashMemo,
     /// What is read is not kept here: for one transaction the journal does that.
     is_transparent: bool,
 }
@@ -101,6 +103,7 @@ impl<S: StateSource> BlockState<S> {
             fees: FeeCounters::default(),
             log: None,
             hidden_read: false,
+            hashes: HashMemo::default(),
             is_transparent: false,
         }
     }

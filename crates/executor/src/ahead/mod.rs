@@ -53,6 +53,17 @@ const NAP: Duration = Duration::from_micros(20);
 /// milliseconds, more than most precompiles need.
 const PATIENCE: u32 = 40;
 
+/// Who should execute a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// The committer, without the EVM.
+    Cheap,
+    /// The committer, since it takes no longer than to hand a result over.
+    Light,
+    /// A worker, if one is free.
+    Job,
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing here is left half-done by a panic that would matter.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -188,14 +199,13 @@ impl<'a, S> RunAhead<'a, S> {
         self.rules.op.is_some()
     }
 
-    /// Adds transactions with their senders in their probable order, and whether they are cheap:
-    /// the committer needs no EVM for them.
-    pub(crate) fn offer(&self, candidates: impl Iterator<Item = (Transaction, Address, bool)>) {
+    /// Adds transactions with their senders in their probable order.
+    pub(crate) fn offer(&self, candidates: impl Iterator<Item = (Transaction, Address, Work)>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let mut linker = lock(&self.linker);
-        for (tx, sender, cheap) in candidates {
+        for (tx, sender, work) in candidates {
             let index = entries.len() as u32;
-            entries.push(Arc::new(linker.link(tx, sender, index, cheap, self.targets)));
+            entries.push(Arc::new(linker.link(tx, sender, index, work, self.targets)));
         }
         drop(entries);
         self.wake();
@@ -506,16 +516,16 @@ impl Linker {
         tx: Transaction,
         sender: Address,
         index: u32,
-        cheap: bool,
+        work: Work,
         targets: &Targets,
     ) -> Entry {
-        let is_job = !cheap && !tx.is_deposit();
+        let is_job = work == Work::Job && !tx.is_deposit();
         let after_sender = self.by_account.insert(sender, index);
         let mut after_target = None;
         let mut target = None;
         match tx.to() {
             // A plain transfer changes its receiver, who may be a sender later.
-            Some(to) if cheap => {
+            Some(to) if work == Work::Cheap => {
                 self.by_account.insert(to, index);
             }
             Some(to) => {

@@ -1,4 +1,5 @@
-//! What earlier blocks taught about contracts whose callers get into each other's way.
+//! What earlier blocks taught about contracts: what calling them costs, and whether their callers get
+//! into each other's way.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -17,12 +18,31 @@ const MEMORY: u32 = 64;
 pub(crate) struct Target {
     valid: AtomicU32,
     stale: AtomicU32,
+    /// What the EVM used for a call lately, on average; 0 if nobody knows.
+    gas: AtomicU32,
 }
 
 impl Target {
     /// Its callers should be executed one after the other.
     pub(crate) fn is_hot(&self) -> bool {
         self.stale.load(Ordering::Relaxed) > self.valid.load(Ordering::Relaxed) / 2
+    }
+
+    /// The gas that a call will probably use in the EVM.
+    pub(crate) fn gas(&self) -> Option<u64> {
+        let gas = self.gas.load(Ordering::Relaxed);
+        (gas > 0).then_some(u64::from(gas))
+    }
+
+    /// Notes what a call used.
+    fn used(&self, gas: u64) {
+        let gas = u32::try_from(gas).unwrap_or(u32::MAX).max(1);
+        let before = match self.gas.load(Ordering::Relaxed) {
+            0 => gas,
+            before => before,
+        };
+        // That threads tread on each other does no harm.
+        self.gas.store(before - before / 8 + gas / 8, Ordering::Relaxed);
     }
 
     /// Counts a result. While the contract is hot, its callers are executed in order and their
@@ -47,6 +67,11 @@ impl Target {
 pub(crate) struct Targets(Mutex<AddressMap<Arc<Target>>>);
 
 impl Targets {
+    /// Notes what the EVM used for a call.
+    pub(crate) fn used(&self, address: &Address, gas: u64) {
+        self.get(address).used(gas);
+    }
+
     pub(crate) fn get(&self, address: &Address) -> Arc<Target> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
