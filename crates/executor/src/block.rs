@@ -10,7 +10,7 @@ use crate::{
     Along, BlockAccesses, BlockContext, Committed, Execution, ExecutionError, ExecutionStats,
     TxError,
     access_log::{Mark, Written},
-    ahead::{Certainty, RunAhead, Scout, Work},
+    ahead::{Certainty, Entry, RunAhead, Scout, Work},
     evm::{Attempt, Executed, Fees, Machine},
     executor::Knowledge,
     l1_cost::{DaScalar, Envelope},
@@ -252,7 +252,8 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         let deposit_nonce = self.deposit_nonce(tx, sender)?;
 
         self.open_ahead(tx)?;
-        let executed = match self.run(tx, sender, envelope, index) {
+        let place = self.ahead.zip(index);
+        let executed = match self.run(tx, sender, envelope, (index, entry.as_deref())) {
             Ok(executed) => executed,
             Err(error) => {
                 // A refused transaction leaves nothing behind, not even what was read for it.
@@ -262,8 +263,8 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
                 return Err(error);
             }
         };
-        if let (Some(ahead), Some(index)) = (self.ahead, index) {
-            ahead.close(index);
+        if let Some((ahead, index)) = place {
+            ahead.close(index, entry.as_deref());
         }
         if let Some(log) = self.machine.log() {
             log.next();
@@ -322,7 +323,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         // Limits are twice what is used, on the whole.
         let gas = target.and_then(|it| it.gas()).unwrap_or(tx.gas_limit() / 2);
         let gas = gas.saturating_sub(TRANSACTION_GAS);
-        (if gas < self.light_gas { Work::Light } else { Work::Job }, gas)
+        (if gas < self.light_gas || tx.is_deposit() { Work::Light } else { Work::Job }, gas)
     }
 
     /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
@@ -344,16 +345,19 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         tx: &Transaction,
         sender: Address,
         envelope: Option<&Envelope>,
-        index: Option<u32>,
+        (index, entry): (Option<u32>, Option<&Entry>),
     ) -> Result<Executed, TxError> {
         let open = self.ahead.filter(|ahead| ahead.is_open());
         let ahead = open.zip(index);
+        if let Some((ahead, index)) = ahead {
+            ahead.reach(index);
+        }
         let watched = match self.shortcut(tx, sender, envelope, (ahead, index))? {
             Shortcut::Taken(executed) => return Ok(executed),
             Shortcut::None(watched) => watched,
         };
-        let found = match ahead {
-            Some((ahead, index)) => self.find(ahead, index)?,
+        let found = match ahead.zip(entry) {
+            Some(((ahead, index), entry)) => self.find(ahead, index, entry)?,
             None => None,
         };
         let adopted = found.is_some();
@@ -385,6 +389,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         &mut self,
         ahead: &'a RunAhead<'a, S>,
         index: u32,
+        entry: &Entry,
     ) -> Result<Option<Attempt>, SourceError> {
         let scout = &mut self.scout;
         let help = || {
@@ -394,11 +399,11 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             };
             scout.get_or_insert_with(make)()
         };
-        let Some(result) = ahead.take(index, help) else { return Ok(None) };
+        let Some(result) = ahead.take(index, entry, help) else { return Ok(None) };
         let state = self.machine.state_mut();
         let holds =
             state.holds(&result.attempt.changes, result.saw_versions).map_err(|error| error.0)?;
-        ahead.judge(index, &result, holds);
+        ahead.judge(index, entry, &result, holds);
         self.stats.stale += u64::from(!holds);
         Ok(holds.then_some(result.attempt))
     }

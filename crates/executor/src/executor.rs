@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{
-    Address, AddressMap, B256, RecoveredBlock, StateSource, Transaction, TransactionTrait,
+    AddressMap, B256, RecoveredBlock, StateSource,
 };
 
 use crate::{
@@ -224,8 +224,8 @@ impl Executor {
         let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
         match self.plan(block, parent.remembers(), &mut executor) {
             Plan::Alone => execute_with(executor, block, along),
-            Plan::RunAhead(candidates) => self.scope(pool, spec, context, parent, |ahead| {
-                ahead.offer(candidates.into_iter());
+            Plan::RunAhead(works) => self.scope(pool, spec, context, parent, |ahead| {
+                ahead.offer_block(block, &works);
                 if let Some(list) = along.list {
                     ahead.know(list)?;
                 }
@@ -273,7 +273,7 @@ impl Executor {
             let (work, expected) = executor.work(tx, class);
             works.push(work);
             match class {
-                Class::Evm if work == Work::Job && !tx.is_deposit() => {
+                Class::Evm if work == Work::Job => {
                     gas = gas.saturating_add(expected);
                     jobs += 1;
                 }
@@ -287,10 +287,7 @@ impl Executor {
         }
         let perturbed = self.config.perturb.is_some();
         if jobs >= 2 && (gas >= WORTH_WAKING || perturbed) {
-            let candidates = block.transactions().zip(works);
-            let candidate =
-                |((tx, sender), work): ((&Transaction, _), _)| (tx.clone(), sender, work);
-            return Plan::RunAhead(candidates.map(candidate).collect());
+            return Plan::RunAhead(works);
         }
         match calls >= WORTH_PREPARING || perturbed && calls > 0 {
             true => Plan::Prepare(rules, code_hashes),
@@ -360,8 +357,8 @@ fn shortcuts<'a, S: StateSource>(
 /// What the other threads are to do for a block.
 enum Plan {
     Alone,
-    /// Execute what is for the EVM; each transaction with who should.
-    RunAhead(Vec<(Transaction, Address, Work)>),
+    /// Execute what is for the EVM; who executes each transaction.
+    RunAhead(Vec<Work>),
     /// Prepare what needs no EVM; with the code of the contracts called.
     Prepare(SimpleRules, AddressMap<B256>),
 }

@@ -10,7 +10,7 @@ use revm::{
         Host, Instruction, InstructionContext, Interpreter,
         instructions::system,
         interpreter::EthInterpreter,
-        interpreter_types::{MemoryTr, StackTr},
+        interpreter_types::StackTr,
     },
     primitives::hardfork::SpecId,
 };

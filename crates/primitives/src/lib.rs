@@ -29,7 +29,7 @@ pub use alloy_eips::{
 pub use alloy_primitives::{
     self, Address, B64, B256, Bloom, Bytes, Log, LogData, Sealable, Sealed, Signature, TxKind,
     U256, address, b256, bytes, keccak256,
-    map::{AddressMap, B256Map, HashMap, HashSet},
+    map::{AddressMap, AddressSet, B256Map, HashMap, HashSet},
 };
 pub use block::{Block, BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
 pub use diff::{AccountDiff, StateDiff};

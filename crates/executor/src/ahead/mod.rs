@@ -22,7 +22,8 @@ use std::{
 
 use banyan_chainspec::{ChainSpec, Rules};
 use banyan_primitives::{
-    Address, AddressMap, B256, B256Map, Bytes, StateDiff, Transaction, TransactionTrait, U256,
+    Address, AddressMap, AddressSet, B256, B256Map, Bytes, RecoveredBlock, StateDiff, Transaction,
+    TransactionTrait, U256,
 };
 use op_revm::L1BlockInfo;
 
@@ -120,7 +121,10 @@ pub(crate) struct RunAhead<'a, S> {
     rules: Rules,
     context: BlockContext,
     source: S,
-    entries: RwLock<Vec<Arc<Entry>>>,
+    /// By place in the block; `None` for what is the committer's alone and was not to be linked.
+    entries: RwLock<Vec<Option<Arc<Entry>>>>,
+    /// The accounts that jobs will read for sure, if all transactions are known.
+    watched: OnceLock<AddressSet>,
     linker: Mutex<Linker>,
     versions: Versions,
     /// Created in this block.
@@ -170,6 +174,7 @@ impl<'a, S> RunAhead<'a, S> {
             context,
             source,
             entries: RwLock::default(),
+            watched: OnceLock::new(),
             linker: Mutex::default(),
             versions: Versions::new(),
             codes: RwLock::default(),
@@ -191,12 +196,41 @@ impl<'a, S> RunAhead<'a, S> {
         }
     }
 
-    fn entries(&self) -> RwLockReadGuard<'_, Vec<Arc<Entry>>> {
+    fn entries(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<Entry>>>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_op(&self) -> bool {
         self.rules.op.is_some()
+    }
+
+    /// Names all transactions of a block, with who should execute each.
+    pub(crate) fn offer_block(&self, block: &RecoveredBlock, works: &[Work]) {
+        let mut linker = lock(&self.linker);
+        let mut watched = AddressSet::default();
+        let jobs = block.transactions().zip(works).filter(|(_, work)| **work == Work::Job);
+        for ((tx, sender), _) in jobs {
+            watched.extend([Some(sender), tx.to()].into_iter().flatten());
+        }
+        let entries = block.transactions().zip(works).enumerate();
+        let entries = entries.map(|(index, ((tx, sender), work))| {
+            let index = index as u32;
+            if *work == Work::Job {
+                let entry = linker.link(tx.clone(), sender, index, *work, self.targets);
+                return Some(Arc::new(entry));
+            }
+            linker.pass(tx, sender, index, &watched);
+            None
+        });
+        let entries = entries.collect();
+        *self.entries.write().unwrap_or_else(PoisonError::into_inner) = entries;
+        let _ = self.watched.set(watched);
+        self.wake();
+    }
+
+    /// True if workers want to know what becomes of the account.
+    fn is_watched(&self, address: &Address) -> bool {
+        self.watched.get().is_none_or(|watched| watched.contains(address))
     }
 
     /// Adds transactions with their senders in their probable order.
@@ -205,7 +239,8 @@ impl<'a, S> RunAhead<'a, S> {
         let mut linker = lock(&self.linker);
         for (tx, sender, work) in candidates {
             let index = entries.len() as u32;
-            entries.push(Arc::new(linker.link(tx, sender, index, work, self.targets)));
+            let entry = linker.link(tx, sender, index, work, self.targets);
+            entries.push(Some(Arc::new(entry)));
         }
         drop(entries);
         self.wake();
@@ -243,7 +278,7 @@ impl<'a, S> RunAhead<'a, S> {
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         // Whatever is still running is of no use.
-        for entry in self.entries().iter() {
+        for entry in self.entries().iter().flatten() {
             entry.ticket.close();
         }
         self.wake();
@@ -318,8 +353,9 @@ impl<'a, S> RunAhead<'a, S> {
         let rest = entries.iter().enumerate().skip(from as usize).take(WINDOW);
         for (index, entry) in rest {
             let index = index as u32;
-            if entry.is_job && entry.ticket.is_waiting() {
-                if self.is_ready(&entries, entry) && entry.ticket.claim() {
+            let waiting = entry.as_ref().filter(|it| it.is_job && it.ticket.is_waiting());
+            if let Some(entry) = waiting {
+                if self.is_ready(&entries, position, entry) && entry.ticket.claim() {
                     return Some(Job { index, entry: entry.clone(), events });
                 }
                 all_claimed = false;
@@ -340,12 +376,14 @@ impl<'a, S> RunAhead<'a, S> {
     }
 
     /// True if what the transaction depends on, as far as anybody knows, was executed.
-    fn is_ready(&self, entries: &[Arc<Entry>], entry: &Entry) -> bool {
+    fn is_ready(&self, entries: &[Option<Arc<Entry>>], position: u32, entry: &Entry) -> bool {
         if self.is_listed.load(Ordering::Acquire) {
             return true;
         }
-        let settled =
-            |index: u32| entries.get(index as usize).is_none_or(|other| other.ticket.is_settled());
+        let settled = |index: u32| match entries.get(index as usize) {
+            Some(Some(other)) => other.ticket.is_settled(),
+            _ => index < position,
+        };
         let blocked_by = entry.blocked_by.load(Ordering::Acquire);
         let is_hot = entry.target.as_ref().is_some_and(|target| target.is_hot());
         entry.after_sender.is_none_or(settled)
@@ -358,21 +396,23 @@ impl<'a, S> RunAhead<'a, S> {
         let position = self.position.load(Ordering::Relaxed);
         let entries = self.entries();
         let rest = entries.get(position as usize..)?;
-        let found =
-            rest.iter().position(|entry| entry.sender == sender && entry.tx.hash() == tx.hash())?;
+        let is_it = |entry: &Entry| entry.sender == sender && entry.tx.hash() == tx.hash();
+        let found = rest.iter().position(|entry| entry.as_deref().is_some_and(is_it))?;
         Some(position + found as u32)
     }
 
     pub(crate) fn entry(&self, index: u32) -> Option<Arc<Entry>> {
-        self.entries().get(index as usize).cloned()
+        self.entries().get(index as usize).cloned().flatten()
     }
 
-    /// The committer's turn at the transaction at `index`: those before it that it left out are
-    /// closed. Gives the result of a worker, if there is one. While a worker is at it and there is
+    /// The committer's turn at the transaction at `index`, whose entry this is. Gives the result of a worker, if there is one. While a worker is at it and there is
     /// something else to do, `help` does that.
-    pub(crate) fn take(&self, index: u32, mut help: impl FnMut() -> bool) -> Option<Box<Ahead>> {
-        self.leave_out(index);
-        let entry = self.entry(index)?;
+    pub(crate) fn take(
+        &self,
+        index: u32,
+        entry: &Entry,
+        mut help: impl FnMut() -> bool,
+    ) -> Option<Box<Ahead>> {
         while entry.ticket.is_running() {
             if !help() {
                 self.outwait(index, &entry.ticket);
@@ -414,12 +454,13 @@ impl<'a, S> RunAhead<'a, S> {
         }
     }
 
-    /// Closes the transactions before `index` that never had their turn.
-    fn leave_out(&self, index: u32) {
+    /// The committer is at the transaction at `index`. Those before it that never had their turn are
+    /// closed.
+    pub(crate) fn reach(&self, index: u32) {
         let position = self.position.load(Ordering::Relaxed);
         self.position.store(index, Ordering::Release);
         for skipped in position..index {
-            let Some(entry) = self.entry(skipped) else { return };
+            let Some(entry) = self.entry(skipped) else { continue };
             if entry.ticket.take() == Taken::Done
                 && let Some(result) = entry.result().take()
             {
@@ -437,19 +478,19 @@ impl<'a, S> RunAhead<'a, S> {
     }
 
     /// The committer says whether the result of a worker holds.
-    pub(crate) fn judge(&self, index: u32, result: &Ahead, holds: bool) {
+    pub(crate) fn judge(&self, index: u32, entry: &Entry, result: &Ahead, holds: bool) {
         if !holds {
             self.retract(index, result);
             self.events.fetch_add(1, Ordering::AcqRel);
         }
-        if let Some(target) = self.entry(index).and_then(|entry| entry.target.clone()) {
+        if let Some(target) = &entry.target {
             target.count(holds);
         }
     }
 
     /// The committer is done with the transaction at `index`.
-    pub(crate) fn close(&self, index: u32) {
-        if let Some(entry) = self.entry(index) {
+    pub(crate) fn close(&self, index: u32, entry: Option<&Entry>) {
+        if let Some(entry) = entry {
             entry.ticket.close();
         }
         self.position.store(index + 1, Ordering::Release);
@@ -462,6 +503,9 @@ impl<'a, S> RunAhead<'a, S> {
         address: Address,
         account: Option<banyan_primitives::Account>,
     ) {
+        if !self.is_watched(&address) {
+            return;
+        }
         let version = AccountVersion { account, wiped: false };
         self.versions.write_account(address, index + 1, version, Certainty::Final);
     }
@@ -500,9 +544,10 @@ impl<'a, S> RunAhead<'a, S> {
 }
 
 /// Claims a result that was not looked at since event number `events`.
-fn recheck(entries: &[Arc<Entry>], position: u32, events: u32) -> Option<Job> {
+fn recheck(entries: &[Option<Arc<Entry>>], position: u32, events: u32) -> Option<Job> {
     let near = entries.iter().enumerate().skip(position as usize + 1).take(RECHECKED);
     for (index, entry) in near {
+        let Some(entry) = entry else { continue };
         if entry.ticket.reclaim(events) {
             return Some(Job { index: index as u32, entry: entry.clone(), events });
         }
@@ -511,6 +556,18 @@ fn recheck(entries: &[Arc<Entry>], position: u32, events: u32) -> Option<Job> {
 }
 
 impl Linker {
+    /// A transaction of the committer's: what does it change that jobs will read?
+    fn pass(&mut self, tx: &Transaction, sender: Address, index: u32, watched: &AddressSet) {
+        for address in [Some(sender), tx.to()].into_iter().flatten() {
+            if watched.contains(&address) {
+                self.by_account.insert(address, index);
+                if let Some((_, last)) = self.by_target.get_mut(&address) {
+                    *last = index;
+                }
+            }
+        }
+    }
+
     fn link(
         &mut self,
         tx: Transaction,
