@@ -17,7 +17,7 @@ use crate::{
     prepare::Preparation,
     program::{Library, Scratch},
     shortcuts::{Setting, Shortcut},
-    simple::{SimpleRules, TRANSACTION_GAS},
+    simple::SimpleRules,
     state::BlockState,
     system,
 };
@@ -319,10 +319,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         if class != Class::Evm {
             return (Work::Cheap, 0);
         }
-        let target = self.knowledge.zip(tx.to()).map(|(known, to)| known.targets.get(&to));
-        // Limits are twice what is used, on the whole.
-        let gas = target.and_then(|it| it.gas()).unwrap_or(tx.gas_limit() / 2);
-        let gas = gas.saturating_sub(TRANSACTION_GAS);
+        let gas = self.knowledge.map_or(0, |knowledge| knowledge.expected_gas(tx));
         (if gas < self.light_gas || tx.is_deposit() { Work::Light } else { Work::Job }, gas)
     }
 
@@ -394,7 +391,7 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         let scout = &mut self.scout;
         let help = || {
             let make = || -> Box<dyn FnMut() -> bool + 'a> {
-                let mut scout = Scout::new(ahead);
+                let mut scout = Scout::helper(ahead);
                 Box::new(move || scout.step())
             };
             scout.get_or_insert_with(make)()

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{
-    AddressMap, B256, RecoveredBlock, StateSource,
+    AddressMap, B256, RecoveredBlock, StateSource, Transaction, TransactionTrait,
 };
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     prepare::Preparation,
     program::Library,
     shortcuts::Setting,
-    simple::SimpleRules,
+    simple::{SimpleRules, TRANSACTION_GAS},
 };
 
 /// Other threads are woken for a block whose jobs will use so much gas in the EVM: that is about half
@@ -138,6 +138,19 @@ pub(crate) struct Knowledge {
     pub(crate) targets: Targets,
 }
 
+impl Knowledge {
+    /// The gas that a transaction will probably use in the EVM, beyond what any transaction costs.
+    pub(crate) fn expected_gas(&self, tx: &Transaction) -> u64 {
+        if tx.is_deposit() {
+            return 0;
+        }
+        let target = tx.to().map(|to| self.targets.get(&to));
+        // Limits are twice what is used, on the whole.
+        let gas = target.and_then(|it| it.gas()).unwrap_or(tx.gas_limit() / 2);
+        gas.saturating_sub(TRANSACTION_GAS)
+    }
+}
+
 impl Executor {
     /// Starts the worker threads.
     pub fn new(config: ExecutorConfig) -> Self {
@@ -222,29 +235,62 @@ impl Executor {
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
         let mut executor = executor.recorded(record)?.with_light_gas(self.light_gas());
         let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
-        match self.plan(block, parent.remembers(), &mut executor) {
-            Plan::Alone => execute_with(executor, block, along),
-            Plan::RunAhead(works) => self.scope(pool, spec, context, parent, |ahead| {
-                ahead.offer_block(block, &works);
-                if let Some(list) = along.list {
-                    ahead.know(list)?;
-                }
-                execute_with(executor.with_ahead(ahead), block, along)
-            }),
-            Plan::Prepare(rules, code_hashes) => {
-                let setting = Setting::new(spec.chain_id, &context.rules(spec), &context);
-                let library = &knowledge.library;
-                let preparation =
-                    Preparation::new((block, parent), rules, setting, library, code_hashes);
-                pool.in_place_scope(|scope| {
-                    for _ in 1..self.config.workers {
-                        scope.spawn(|_| preparation.run());
+        if !self.may_pay(block) {
+            let plan = self.plan(block, parent.remembers(), &mut executor);
+            return self.prepare(pool, plan, executor, (block, parent), along);
+        }
+        // The workers wake up while the block is being looked at.
+        self.scope(pool, spec, context, parent, |ahead| {
+            match self.plan(block, parent.remembers(), &mut executor) {
+                Plan::RunAhead(works) => {
+                    ahead.offer_block(block, &works);
+                    if let Some(list) = along.list {
+                        ahead.know(list)?;
                     }
-                    let _stop = OnDrop(|| preparation.stop());
-                    execute_with(executor.with_preparation(&preparation), block, along)
-                })
+                    execute_with(executor.with_ahead(ahead), block, along)
+                }
+                plan => {
+                    ahead.stop();
+                    self.prepare(pool, plan, executor, (block, parent), along)
+                }
+            }
+        })
+    }
+
+    /// Executes a block with nobody running ahead; by the plan others prepare what they can.
+    fn prepare<'p, S: StateSource + Sync>(
+        &'p self,
+        pool: &rayon::ThreadPool,
+        plan: Plan,
+        executor: BlockExecutor<'p, &'p S>,
+        (block, parent): (&'p RecoveredBlock, &'p S),
+        along: Along<'_>,
+    ) -> Result<Execution, ExecutionError> {
+        let Plan::Prepare(rules, code_hashes) = plan else {
+            return execute_with(executor, block, along);
+        };
+        let (spec, context) = (executor.spec, &executor.context);
+        let setting = Setting::new(spec.chain_id, &context.rules(spec), context);
+        let library = &self.knowledge.library;
+        let preparation = Preparation::new((block, parent), rules, setting, library, code_hashes);
+        pool.in_place_scope(|scope| {
+            for _ in 1..self.config.workers {
+                scope.spawn(|_| preparation.run());
+            }
+            let _stop = OnDrop(|| preparation.stop());
+            execute_with(executor.with_preparation(&preparation), block, along)
+        })
+    }
+
+    /// A first guess, from the outside, whether there is work for others.
+    fn may_pay(&self, block: &RecoveredBlock) -> bool {
+        let mut gas = 0_u64;
+        for tx in &block.body.transactions {
+            if !tx.input().is_empty() {
+                gas = gas.saturating_add(self.knowledge.expected_gas(tx));
             }
         }
+        gas >= WORTH_WAKING || self.config.perturb.is_some()
     }
 
     /// What uses less gas in the EVM is the committer's.

@@ -35,16 +35,27 @@ pub(crate) struct Scout<'a, S: StateSource> {
 }
 
 impl<'a, S: StateSource> Scout<'a, S> {
-    pub(crate) fn new(ahead: &'a RunAhead<'a, S>) -> Self {
+    fn new(ahead: &'a RunAhead<'a, S>) -> Self {
         let snapshot = Snapshot::new(ahead);
         let state = BlockState::transparent(snapshot);
         let mut machine = Machine::new(ahead.spec, &ahead.rules, &ahead.context, state);
         machine.state_mut().share_codes(ahead.known_codes.clone());
         machine.stop_when_overtaken();
-        if let Some(info) = ahead.l1_info() {
-            machine.set_l1_info(info);
-        }
         Self { ahead, machine }
+    }
+
+    /// One for the committer itself.
+    pub(crate) fn helper(ahead: &'a RunAhead<'a, S>) -> Self {
+        let mut scout = Self::new(ahead);
+        scout.begin();
+        scout
+    }
+
+    /// Once the workers may begin.
+    fn begin(&mut self) {
+        if let Some(info) = self.ahead.l1_info() {
+            self.machine.set_l1_info(info);
+        }
     }
 
     /// Executes one transaction ahead of its turn, or looks whether a result still holds; false if
@@ -139,11 +150,9 @@ pub(crate) fn run<S: StateSource>(ahead: &RunAhead<'_, S>) {
     // A panic costs this block a worker; what it had in hand, the committer takes over.
     let _ = std::panic::catch_unwind(AssertUnwindSafe(|| {
         ahead.register();
-        ahead.wait_until_open();
-        if ahead.is_stopped() {
-            return;
-        }
         let mut scout = Scout::new(ahead);
+        ahead.wait_until_open();
+        scout.begin();
         let mut nap = NAP;
         while !ahead.is_stopped() {
             let seen = ahead.progress();
