@@ -7,10 +7,8 @@ use revm::{
     context_interface::Transaction,
     handler::instructions::EthInstructions,
     interpreter::{
-        Host, Instruction, InstructionContext, Interpreter,
-        instructions::system,
-        interpreter::EthInterpreter,
-        interpreter_types::StackTr,
+        Host, Instruction, InstructionContext, Interpreter, instructions::system,
+        interpreter::EthInterpreter, interpreter_types::StackTr,
     },
     primitives::hardfork::SpecId,
 };

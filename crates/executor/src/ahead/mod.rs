@@ -22,14 +22,14 @@ use std::{
 
 use banyan_chainspec::{ChainSpec, Rules};
 use banyan_primitives::{
-    Address, AddressMap, AddressSet, B256, B256Map, Bytes, RecoveredBlock, StateDiff, Transaction,
-    TransactionTrait, U256,
+    Address, AddressMap, AddressSet, B256, B256Map, Bytes, HashMap, RecoveredBlock, StateDiff,
+    Transaction, TransactionTrait, U256,
 };
 use op_revm::L1BlockInfo;
 
 use self::{
     schedule::{Taken, Ticket},
-    targets::Target,
+    targets::{Order, Target},
     versions::{AccountVersion, Versions},
 };
 use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope};
@@ -45,6 +45,9 @@ pub(crate) use self::{
 const WINDOW: usize = 512;
 /// And so far for results that may have become stale.
 const RECHECKED: usize = 64;
+
+/// Arguments of a call in which names of accounts are looked for.
+const NAMES: usize = 16;
 
 /// Who finds nothing to do looks out for so long before it goes to sleep: some microseconds.
 const SPINS: u32 = 128;
@@ -83,6 +86,8 @@ pub(crate) struct Entry {
     after_sender: Option<u32>,
     /// The last transaction before that calls the same contract.
     after_target: Option<u32>,
+    /// The last of those that names an account which this one names, too.
+    after_name: Option<u32>,
     /// Order of the transaction that must be executed first; 0 if none is known.
     blocked_by: AtomicU32,
     envelope: OnceLock<Envelope>,
@@ -158,6 +163,8 @@ pub(crate) struct RunAhead<'a, S> {
 struct Linker {
     by_account: AddressMap<u32>,
     by_target: AddressMap<(Arc<Target>, u32)>,
+    /// By contract and account named.
+    by_name: HashMap<(Address, Address), u32>,
 }
 
 impl<'a, S> RunAhead<'a, S> {
@@ -385,10 +392,15 @@ impl<'a, S> RunAhead<'a, S> {
             _ => index < position,
         };
         let blocked_by = entry.blocked_by.load(Ordering::Acquire);
-        let is_hot = entry.target.as_ref().is_some_and(|target| target.is_hot());
+        let order = entry.target.as_ref().map_or(Order::Any, |target| target.order());
+        let after_target = match order {
+            Order::Any => None,
+            Order::ByName => entry.after_name,
+            Order::Strict => entry.after_target,
+        };
         entry.after_sender.is_none_or(settled)
             && (blocked_by == 0 || settled(blocked_by - 1))
-            && (!is_hot || entry.after_target.is_none_or(settled))
+            && after_target.is_none_or(settled)
     }
 
     /// The index of a transaction that was offered, the first from the committer's position on.
@@ -543,6 +555,15 @@ impl<'a, S> RunAhead<'a, S> {
     }
 }
 
+/// What may be addresses among the arguments of a call.
+fn names(input: &[u8]) -> impl Iterator<Item = Address> {
+    let words = input.get(4..).unwrap_or_default().chunks_exact(32).take(NAMES);
+    words.filter_map(|word| {
+        let is_address = word[..12].iter().all(|byte| *byte == 0) && word[12..16] != [0; 4];
+        is_address.then(|| Address::from_slice(&word[12..]))
+    })
+}
+
 /// Claims a result that was not looked at since event number `events`.
 fn recheck(entries: &[Option<Arc<Entry>>], position: u32, events: u32) -> Option<Job> {
     let near = entries.iter().enumerate().skip(position as usize + 1).take(RECHECKED);
@@ -556,6 +577,22 @@ fn recheck(entries: &[Option<Arc<Entry>>], position: u32, events: u32) -> Option
 }
 
 impl Linker {
+    /// The last caller of the same contract that names an account which `tx` names, too, besides
+    /// its sender.
+    fn link_names(
+        &mut self,
+        tx: &Transaction,
+        to: Address,
+        sender: Address,
+        index: u32,
+    ) -> Option<u32> {
+        let mut last = None;
+        for name in names(tx.input()).filter(|name| *name != sender && *name != to) {
+            last = last.max(self.by_name.insert((to, name), index));
+        }
+        last
+    }
+
     /// A transaction of the committer's: what does it change that jobs will read?
     fn pass(&mut self, tx: &Transaction, sender: Address, index: u32, watched: &AddressSet) {
         for address in [Some(sender), tx.to()].into_iter().flatten() {
@@ -578,7 +615,7 @@ impl Linker {
     ) -> Entry {
         let is_job = work == Work::Job && !tx.is_deposit();
         let after_sender = self.by_account.insert(sender, index);
-        let mut after_target = None;
+        let (mut after_target, mut after_name) = (None, None);
         let mut target = None;
         match tx.to() {
             // A plain transfer changes its receiver, who may be a sender later.
@@ -599,6 +636,9 @@ impl Linker {
                     }
                 };
                 target = Some(stats);
+                after_name = self
+                    .link_names(&tx, to, sender, index)
+                    .or_else(|| after_target.filter(|_| tx.input().len() < 36));
             }
             None => {}
         }
@@ -610,6 +650,7 @@ impl Linker {
             target,
             after_sender,
             after_target,
+            after_name,
             blocked_by: AtomicU32::new(0),
             envelope: OnceLock::new(),
             result: Mutex::new(None),

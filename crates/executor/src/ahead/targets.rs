@@ -12,20 +12,61 @@ use banyan_primitives::{Address, AddressMap};
 const MOST: usize = 1 << 14;
 /// Counts are halved beyond this, so that a contract can change.
 const MEMORY: u32 = 64;
+/// What a result counts that tells something.
+const WEIGHT: u32 = 16;
+
+/// In which order calls to a contract should be executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// They are independent, mostly.
+    Any,
+    /// After those before that name the same account: a token, a pool.
+    ByName,
+    /// One after the other.
+    Strict,
+}
 
 /// How results of calls to one contract fared.
 #[derive(Debug, Default)]
 pub(crate) struct Target {
-    valid: AtomicU32,
-    stale: AtomicU32,
+    /// While any order would do.
+    free: Record,
+    /// While they were in order.
+    ordered: Record,
     /// What the EVM used for a call lately, on average; 0 if nobody knows.
     gas: AtomicU32,
 }
 
-impl Target {
-    /// Its callers should be executed one after the other.
-    pub(crate) fn is_hot(&self) -> bool {
+/// Results that held and others.
+#[derive(Debug, Default)]
+struct Record {
+    valid: AtomicU32,
+    stale: AtomicU32,
+}
+
+impl Record {
+    fn is_bad(&self) -> bool {
         self.stale.load(Ordering::Relaxed) > self.valid.load(Ordering::Relaxed) / 2
+    }
+
+    fn count(&self, valid: bool, weight: u32) {
+        let counter = if valid { &self.valid } else { &self.stale };
+        if counter.fetch_add(weight, Ordering::Relaxed) > WEIGHT * MEMORY {
+            for counter in [&self.valid, &self.stale] {
+                counter.store(counter.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Target {
+    /// The order of its callers.
+    pub(crate) fn order(&self) -> Order {
+        match (self.free.is_bad(), self.ordered.is_bad()) {
+            (false, _) => Order::Any,
+            (true, false) => Order::ByName,
+            (true, true) => Order::Strict,
+        }
     }
 
     /// The gas that a call will probably use in the EVM.
@@ -45,19 +86,16 @@ impl Target {
         self.gas.store(before - before / 8 + gas / 8, Ordering::Relaxed);
     }
 
-    /// Counts a result. While the contract is hot, its callers are executed in order and their
-    /// results hold: that counts little, or it would be forgotten at once.
+    /// Counts a result. While callers are in order their results hold: that counts little for a
+    /// looser order, or it would come back at once.
     pub(crate) fn count(&self, valid: bool) {
-        let counter = if valid { &self.valid } else { &self.stale };
-        let step = match (valid, self.is_hot()) {
-            (false, _) => 16,
-            (true, false) => 16,
-            (true, true) => 1,
-        };
-        if counter.fetch_add(step, Ordering::Relaxed) > 16 * MEMORY {
-            for counter in [&self.valid, &self.stale] {
-                counter.store(counter.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
+        match self.order() {
+            Order::Any => self.free.count(valid, WEIGHT),
+            Order::ByName => {
+                self.ordered.count(valid, WEIGHT);
+                self.free.count(valid, 1);
             }
+            Order::Strict => self.ordered.count(valid, 1),
         }
     }
 }
@@ -78,5 +116,40 @@ impl Targets {
             known.clear();
         }
         known.entry(*address).or_default().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_that_get_into_each_others_way_are_put_into_ever_stricter_order() {
+        let target = Target::default();
+        assert_eq!(target.order(), Order::Any);
+        target.count(false);
+        assert_eq!(target.order(), Order::ByName);
+        target.count(false);
+        assert_eq!(target.order(), Order::Strict);
+        for _ in 0..10 {
+            target.count(true);
+        }
+        assert_eq!(target.order(), Order::Strict);
+        for _ in 0..100 {
+            target.count(true);
+        }
+        assert_eq!(target.order(), Order::ByName);
+    }
+
+    #[test]
+    fn the_gas_of_a_call_is_an_average_of_late_ones() {
+        let target = Target::default();
+        assert_eq!(target.gas(), None);
+        target.used(80_000);
+        assert_eq!(target.gas(), Some(80_000));
+        for _ in 0..100 {
+            target.used(160_000);
+        }
+        assert!(target.gas().is_some_and(|gas| (150_000..=160_000).contains(&gas)));
     }
 }

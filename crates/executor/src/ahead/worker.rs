@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Longest sleep of a worker that found nothing to do.
-const LONGEST_NAP: Duration = Duration::from_micros(100);
+const LONGEST_NAP: Duration = Duration::from_micros(250);
 
 /// Accounts that a transaction touches, most often no more.
 const ROOM: usize = 7;
