@@ -1,8 +1,11 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{
-    AddressMap, B256, RecoveredBlock, StateSource, Transaction, TransactionTrait,
+    Address, AddressMap, B256, HashMap, RecoveredBlock, StateSource, Transaction, TransactionTrait,
 };
 
 use crate::{
@@ -25,6 +28,9 @@ const WORTH_WAKING: u64 = 2_500_000;
 /// core to another; with many workers it is worth more to keep the committer free.
 const LIGHT_GAS: u64 = 30_000;
 const LIGHT_GAS_OF_MANY: u64 = 10_000;
+
+/// In one of so many blocks workers may run ahead although it will probably be in vain.
+const TRY_EVERY: u32 = 16;
 
 /// And for so many calls of programs, or transfers whose accounts can be read ahead.
 const WORTH_PREPARING: usize = 256;
@@ -136,6 +142,8 @@ pub(crate) struct Knowledge {
     pub(crate) codes: Arc<CodeCache>,
     pub(crate) library: Library,
     pub(crate) targets: Targets,
+    /// Looked at so far.
+    blocks: AtomicU32,
 }
 
 impl Knowledge {
@@ -160,6 +168,7 @@ impl Executor {
             codes: Arc::default(),
             library: Library::new(config.programs),
             targets: Targets::default(),
+            blocks: AtomicU32::new(0),
         };
         Self { config, pool, build_pool, knowledge }
     }
@@ -311,7 +320,7 @@ impl Executor {
     ) -> Plan {
         let Some(rules) = executor.simple.clone() else { return Plan::Alone };
         let transactions = &block.body.transactions;
-        let (mut gas, mut jobs, mut calls) = (0_u64, 0, 0);
+        let (mut jobs, mut calls) = (Jobs::default(), 0);
         let mut code_hashes = AddressMap::default();
         let mut works = Vec::with_capacity(transactions.len());
         for tx in transactions {
@@ -319,10 +328,7 @@ impl Executor {
             let (work, expected) = executor.work(tx, class);
             works.push(work);
             match class {
-                Class::Evm if work == Work::Job => {
-                    gas = gas.saturating_add(expected);
-                    jobs += 1;
-                }
+                Class::Evm if work == Work::Job => jobs.add(tx, expected, &self.knowledge.targets),
                 Class::Program(to, code_hash) => {
                     code_hashes.insert(to, code_hash);
                     calls += 1;
@@ -332,7 +338,9 @@ impl Executor {
             }
         }
         let perturbed = self.config.perturb.is_some();
-        if jobs >= 2 && (gas >= WORTH_WAKING || perturbed) {
+        let is_try =
+            self.knowledge.blocks.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRY_EVERY);
+        if jobs.count >= 2 && (jobs.can_pay(is_try) || perturbed) {
             return Plan::RunAhead(works);
         }
         match calls >= WORTH_PREPARING || perturbed && calls > 0 {
@@ -398,6 +406,35 @@ fn shortcuts<'a, S: StateSource>(
 ) -> BlockExecutor<'a, &'a S> {
     BlockExecutor::with_shortcuts(spec, context.clone(), parent)
         .unwrap_or_else(|_| BlockExecutor::new(spec, context, parent))
+}
+
+/// The transactions of a block that are worth a worker.
+#[derive(Default)]
+struct Jobs {
+    count: usize,
+    gas: u64,
+    /// Gas of those that must be executed one after the other, as far as earlier blocks tell.
+    chains: HashMap<(Address, Address), u64>,
+}
+
+impl Jobs {
+    fn add(&mut self, tx: &Transaction, gas: u64, targets: &Targets) {
+        self.count += 1;
+        self.gas = self.gas.saturating_add(gas);
+        let Some(to) = tx.to() else { return };
+        for link in targets.get(&to).links(to, tx.input()) {
+            let chain = self.chains.entry(link).or_default();
+            *chain = chain.saturating_add(gas);
+        }
+    }
+
+    /// True if two threads will be done sooner than one. An order that was learnt may be out of
+    /// date: sometimes it `is_tried` whether it is.
+    fn can_pay(&self, is_tried: bool) -> bool {
+        let longest = self.chains.values().max().copied().unwrap_or_default();
+        let beside = self.gas.saturating_sub(longest);
+        self.gas >= WORTH_WAKING && (is_tried || beside >= WORTH_WAKING.max(self.gas / 5))
+    }
 }
 
 /// What the other threads are to do for a block.

@@ -29,7 +29,7 @@ use op_revm::L1BlockInfo;
 
 use self::{
     schedule::{Taken, Ticket},
-    targets::{Order, Target},
+    targets::{Order, Target, names},
     versions::{AccountVersion, Versions},
 };
 use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope};
@@ -45,9 +45,6 @@ pub(crate) use self::{
 const WINDOW: usize = 512;
 /// And so far for results that may have become stale.
 const RECHECKED: usize = 64;
-
-/// Arguments of a call in which names of accounts are looked for.
-const NAMES: usize = 16;
 
 /// Who finds nothing to do looks out for so long before it goes to sleep: some microseconds.
 const SPINS: u32 = 128;
@@ -553,15 +550,6 @@ impl<'a, S> RunAhead<'a, S> {
         state.store(next, Ordering::Relaxed);
         Some(next >> 16)
     }
-}
-
-/// What may be addresses among the arguments of a call.
-fn names(input: &[u8]) -> impl Iterator<Item = Address> {
-    let words = input.get(4..).unwrap_or_default().chunks_exact(32).take(NAMES);
-    words.filter_map(|word| {
-        let is_address = word[..12].iter().all(|byte| *byte == 0) && word[12..16] != [0; 4];
-        is_address.then(|| Address::from_slice(&word[12..]))
-    })
 }
 
 /// Claims a result that was not looked at since event number `events`.

@@ -12,6 +12,8 @@ use banyan_primitives::{Address, AddressMap};
 const MOST: usize = 1 << 14;
 /// Counts are halved beyond this, so that a contract can change.
 const MEMORY: u32 = 64;
+/// Arguments of a call in which names of accounts are looked for.
+const NAMES: usize = 16;
 /// What a result counts that tells something.
 const WEIGHT: u32 = 16;
 
@@ -69,6 +71,18 @@ impl Target {
         }
     }
 
+    /// What a call of the contract `to` has in common with those that it must come after.
+    pub(crate) fn links(
+        &self,
+        to: Address,
+        input: &[u8],
+    ) -> impl Iterator<Item = (Address, Address)> {
+        let order = self.order();
+        let all = (order == Order::Strict).then_some((to, to));
+        let named = names(input).filter(move |_| order == Order::ByName);
+        all.into_iter().chain(named.map(move |name| (to, name)))
+    }
+
     /// The gas that a call will probably use in the EVM.
     pub(crate) fn gas(&self) -> Option<u64> {
         let gas = self.gas.load(Ordering::Relaxed);
@@ -117,6 +131,15 @@ impl Targets {
         }
         known.entry(*address).or_default().clone()
     }
+}
+
+/// What may be addresses among the arguments of a call.
+pub(crate) fn names(input: &[u8]) -> impl Iterator<Item = Address> {
+    let words = input.get(4..).unwrap_or_default().chunks_exact(32).take(NAMES);
+    words.filter_map(|word| {
+        let is_address = word[..12].iter().all(|byte| *byte == 0) && word[12..16] != [0; 4];
+        is_address.then(|| Address::from_slice(&word[12..]))
+    })
 }
 
 #[cfg(test)]
