@@ -304,10 +304,10 @@ impl Executor {
 
     /// What uses less gas in the EVM is the committer's.
     fn light_gas(&self) -> u64 {
-        match self.config.workers {
-            _ if self.config.perturb.is_some() => 0,
-            ..4 => LIGHT_GAS,
-            _ => LIGHT_GAS_OF_MANY,
+        match (self.config.perturb, self.config.workers) {
+            (Some(seed), _) => [0, LIGHT_GAS_OF_MANY, LIGHT_GAS][(seed % 3) as usize],
+            (None, ..4) => LIGHT_GAS,
+            (None, _) => LIGHT_GAS_OF_MANY,
         }
     }
 

@@ -185,10 +185,9 @@ impl SimpleRules {
             }
             // A transfer of nothing changes nobody but the sender.
             if !tx.value.is_zero() {
-                let after = Account { balance, ..before.unwrap_or_default() };
-                receiver.after = Some(after);
-                received = Some((before, after));
+                receiver.after = Some(Account { balance, ..before.unwrap_or_default() });
             }
+            received = Some((before, receiver.after));
         }
         let payer = state.entry(sender).map_err(|error| error.0)?;
         let payable = payer.after.filter(|account| tx.is_payable(account, op));
@@ -204,12 +203,12 @@ impl SimpleRules {
         let balance = account.balance - value - cost - op_cost;
         let paid = Account { balance, nonce: account.nonce + 1, ..account };
         payer.after = Some(paid);
-        if let Some((_, after)) = &received {
+        if let Some((_, Some(after))) = &received {
             state.watch(after.balance);
         }
         if let Some(log) = &mut state.log {
             if let Some((before, after)) = &received {
-                log.change(tx.to, &before.unwrap_or_default(), after);
+                log.change(tx.to, &before.unwrap_or_default(), &after.unwrap_or_default());
             }
             log.change(sender, &account, &paid);
         }
