@@ -422,12 +422,21 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
 
     /// Withdrawals, rewards, requests; gives back the output.
     pub fn finish(
-        mut self,
+        self,
         ommers: &[Header],
         withdrawals: Option<&[Withdrawal]>,
     ) -> Result<BlockOutput, ExecutionError> {
+        Ok(self.finish_with_accesses(ommers, withdrawals)?.0)
+    }
+
+    /// As [`Self::finish`], with what was touched, if that was to be kept.
+    pub fn finish_with_accesses(
+        mut self,
+        ommers: &[Header],
+        withdrawals: Option<&[Withdrawal]>,
+    ) -> Result<(BlockOutput, Option<Arc<BlockAccesses>>), ExecutionError> {
         let requests = self.end(ommers, withdrawals)?;
-        Ok(self.into_output(requests)?.0)
+        Ok(self.into_output(requests)?)
     }
 
     /// What comes after the transactions; gives the requests.

@@ -388,13 +388,10 @@ impl Executor {
                 BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge),
             );
         }
-        let Some(pool) = &self.build_pool else {
-            return build(shortcuts(spec, context, parent).with_knowledge(&self.knowledge));
-        };
-        self.scope(pool, spec, context.clone(), parent, |ahead| {
-            let executor = shortcuts(spec, context, parent).with_knowledge(&self.knowledge);
-            build(executor.with_light_gas(self.light_gas()).with_ahead(ahead))
-        })
+        let executor = shortcuts(spec, context.clone(), parent, self.config.record);
+        let executor = executor.with_knowledge(&self.knowledge).with_light_gas(self.light_gas());
+        let Some(pool) = &self.build_pool else { return build(executor) };
+        self.scope(pool, spec, context, parent, |ahead| build(executor.with_ahead(ahead)))
     }
 }
 
@@ -403,8 +400,10 @@ fn shortcuts<'a, S: StateSource>(
     spec: &'a ChainSpec,
     context: BlockContext,
     parent: &'a S,
+    record: bool,
 ) -> BlockExecutor<'a, &'a S> {
     BlockExecutor::with_shortcuts(spec, context.clone(), parent)
+        .and_then(|executor| executor.recorded(record))
         .unwrap_or_else(|_| BlockExecutor::new(spec, context, parent))
 }
 
