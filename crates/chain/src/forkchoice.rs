@@ -51,6 +51,7 @@ impl Chain {
         self.make_durable(&path.included, after)?;
         let reverted = if moved { self.move_head_or_withdraw(&path, before)? } else { Vec::new() };
         (self.safe, self.finalized) = (safe, finalized);
+        self.want_roots((&head).into())?;
         let view = self.publish();
         if moved {
             self.announce(reverted, path.included, &view);
@@ -211,7 +212,10 @@ impl Chain {
         included: Vec<Arc<ExecutedBlock>>,
         view: &Arc<ChainView>,
     ) {
-        metrics::gauge!("banyan_chain_head_number").set(view.head().number as f64);
+        let head = view.head().number;
+        metrics::gauge!("banyan_chain_head_number").set(head as f64);
+        let verified = view.roots().map_or(head, |roots| roots.committed_by(head));
+        metrics::gauge!("banyan_chain_verified_number").set(verified as f64);
         if !reverted.is_empty() {
             metrics::counter!("banyan_chain_reorgs_total").increment(1);
             tracing::warn!(

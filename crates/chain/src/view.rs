@@ -1,12 +1,12 @@
 use std::{collections::HashSet, sync::Arc};
 
-use banyan_commitment::state_root;
 use banyan_primitives::{B256, BlockRef, Receipt, RecoveredBlock, SealedHeader, SourceError};
 use banyan_state::{Layer, StateView};
 use banyan_storage::{BlockRead, Database, Marker, StateRead};
 
 use crate::{
-    ChainError, ExecutedBlock,
+    ChainError, ExecutedBlock, Roots,
+    commit::nodes_back_to,
     tree::{BlockTree, Branch},
 };
 
@@ -37,6 +37,7 @@ pub struct ChainView {
     head: SealedHeader,
     safe: Option<SealedHeader>,
     finalized: Option<SealedHeader>,
+    roots: Option<Roots>,
 }
 
 impl ChainView {
@@ -45,8 +46,14 @@ impl ChainView {
         tree: &BlockTree,
         safe: Option<SealedHeader>,
         finalized: Option<SealedHeader>,
+        roots: Option<Roots>,
     ) -> Self {
-        Self { db, tree: tree.clone(), head: tree.head().clone(), safe, finalized }
+        Self { db, tree: tree.clone(), head: tree.head().clone(), safe, finalized, roots }
+    }
+
+    /// The roots of a chain whose headers lag (`wide`); `None` on others.
+    pub const fn roots(&self) -> Option<&Roots> {
+        self.roots.as_ref()
     }
 
     /// Newest block.
@@ -240,7 +247,7 @@ pub(crate) fn layered_view(
 }
 
 /// The layer that leads from the persisted tip back to its canonical ancestor `base`, with trie
-/// nodes, checked against the state root in `base`'s header.
+/// nodes, checked against `base`'s header.
 pub(crate) fn reverse_layer(db: &Database, base: BlockRef) -> Result<Layer, ChainError> {
     let tip = tip_view(db)?;
     let txn = tip.transaction();
@@ -251,13 +258,15 @@ pub(crate) fn reverse_layer(db: &Database, base: BlockRef) -> Result<Layer, Chai
     if layer.block == layer.parent {
         return Ok(layer);
     }
-    let output = state_root(&tip, &layer.state)?;
-    let header = txn.header(base)?;
-    if header.as_ref().map(|header| header.state_root) != Some(output.root) {
+    let nodes = match txn.header(base)? {
+        Some(header) => nodes_back_to(db.keys(), &tip, &layer.state, &header)?,
+        None => None,
+    };
+    let Some(nodes) = nodes else {
         let error = format!("history leads from {} to a wrong state of {base}", layer.parent);
         return Err(ChainError::Fault(error));
-    }
-    Ok(layer.with_nodes(output.nodes))
+    };
+    Ok(layer.with_nodes(nodes))
 }
 
 /// The state of the persisted tip, whatever block that is by now.

@@ -5,19 +5,17 @@ use alloy_eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_rlp::{Encodable, RlpEncodable};
 use alloy_trie::{HashBuilder, Nibbles};
 use banyan_primitives::{
-    Address, B64, B256, Bytes, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, KECCAK_EMPTY, U256,
-    address, keccak256,
+    Account, Address, B64, B256, Bytes, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header,
+    KECCAK_EMPTY, KeyRule, MESSAGE_PASSER, U256, keccak256, wide,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Fork, OpFork, Rules,
+    Commitment, Fork, OpFork, Rules,
     json::{HexAddress, HexBytes, HexWord, Quantity},
 };
 
-/// Storage of this predeploy stands in the header's `withdrawalsRoot` since Isthmus.
-const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
 /// Gas limit of a genesis file that says 0 (geth's rule).
 const DEFAULT_GAS_LIMIT: u64 = 4_712_388;
 
@@ -136,6 +134,7 @@ impl GenesisFile {
         rules: &Rules,
         london: bool,
         alloc: &BTreeMap<Address, GenesisAccount>,
+        commitment: Commitment,
     ) -> Result<Header, GenesisError> {
         let since = |fork: Fork| london && rules.is(fork);
         let required = |name, value| optional(name, value).map(Option::unwrap_or_default);
@@ -153,7 +152,10 @@ impl GenesisFile {
             parent_hash: self.parent_hash.unwrap_or_default().0,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.coinbase.map_or(Address::ZERO, |address| address.0),
-            state_root: state_root(alloc),
+            state_root: match commitment {
+                Commitment::Mpt => state_root(alloc),
+                Commitment::Wide(_) => wide_root(alloc),
+            },
             transactions_root: EMPTY_ROOT_HASH,
             receipts_root: EMPTY_ROOT_HASH,
             logs_bloom: Default::default(),
@@ -194,17 +196,33 @@ struct AccountLeaf {
 
 fn state_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
     let leaves = alloc.iter().map(|(address, account)| {
-        let code_hash =
-            if account.code.is_empty() { KECCAK_EMPTY } else { keccak256(&account.code) };
         let leaf = AccountLeaf {
             nonce: account.nonce,
             balance: account.balance,
             storage_root: storage_root(account),
-            code_hash,
+            code_hash: code_hash(account),
         };
         (keccak256(address), alloy_rlp::encode(leaf))
     });
     trie_root(leaves.collect())
+}
+
+fn wide_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
+    let mut leaves = Vec::new();
+    for (address, account) in alloc {
+        let GenesisAccount { nonce, balance, .. } = *account;
+        let key = KeyRule::Wide.account(address);
+        let code_hash = code_hash(account);
+        leaves.push(wide::account_leaf(&key, &Account { nonce, balance, code_hash }));
+        leaves.extend(account.storage.iter().map(|(slot, value)| {
+            wide::slot_leaf(&key, &KeyRule::Wide.slot(address, *slot), *value)
+        }));
+    }
+    wide::root(leaves)
+}
+
+fn code_hash(account: &GenesisAccount) -> B256 {
+    if account.code.is_empty() { KECCAK_EMPTY } else { keccak256(&account.code) }
 }
 
 fn storage_root(account: &GenesisAccount) -> B256 {

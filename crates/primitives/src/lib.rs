@@ -8,12 +8,14 @@
 mod account;
 mod block;
 mod diff;
+mod keys;
 mod receipt;
 pub mod roots;
 pub mod signer;
 mod source;
 mod transaction;
 pub mod trie;
+pub mod wide;
 
 pub use account::Account;
 pub use alloy_consensus::{
@@ -33,6 +35,7 @@ pub use alloy_primitives::{
 };
 pub use block::{Block, BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
 pub use diff::{AccountDiff, StateDiff};
+pub use keys::{KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE};
 pub use op_alloy_consensus::TxDeposit;
 pub use receipt::Receipt;
 pub use source::{SourceError, StateSource};

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use banyan_primitives::{
-    Account, Address, B256, BlockRef, Bytes, U256, keccak256,
+    Account, Address, B256, BlockRef, Bytes, KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE, U256,
+    keccak256,
     trie::{HashedStorageDiff, NodeDiff, TrieId},
 };
 use banyan_storage::{
-    AccountChange, BlockChanges, BlockRead, Marker, StateRead, StorageError, WriteTxn,
+    AccountChange, BlockChanges, BlockRead, Marker, Read, StateRead, StorageError, WriteTxn,
 };
 
 use crate::Layer;
@@ -176,11 +177,15 @@ pub fn write_genesis(
             "genesis {genesis} given, but the database stands at {tip}"
         )));
     }
+    let keys = txn.keys();
     let mut sorted: Vec<_> =
-        accounts.into_iter().map(|account| (keccak256(account.address), account)).collect();
+        accounts.into_iter().map(|account| (keys.account(&account.address), account)).collect();
     sorted.sort_unstable_by_key(|(address, _)| *address);
     for (address, account) in sorted {
-        write_genesis_account(txn, &address, account)?;
+        write_genesis_account(txn, &address, &account)?;
+        if keys == KeyRule::Wide && account.address == MESSAGE_PASSER {
+            write_genesis_slots(txn, KeyRule::Keccak, &MESSAGE_PASSER_TRIE, &account)?;
+        }
     }
     txn.set_marker(Marker::Tip, genesis)
 }
@@ -188,7 +193,7 @@ pub fn write_genesis(
 fn write_genesis_account(
     txn: &WriteTxn<'_>,
     address: &B256,
-    genesis: GenesisAccount,
+    genesis: &GenesisAccount,
 ) -> Result<(), StorageError> {
     let mut account =
         Account { nonce: genesis.nonce, balance: genesis.balance, ..Default::default() };
@@ -197,11 +202,20 @@ fn write_genesis_account(
         txn.put_code(&account.code_hash, &genesis.code)?;
     }
     txn.append_account(address, &account)?;
+    write_genesis_slots(txn, txn.keys(), address, genesis)
+}
+
+fn write_genesis_slots(
+    txn: &WriteTxn<'_>,
+    keys: KeyRule,
+    address: &B256,
+    genesis: &GenesisAccount,
+) -> Result<(), StorageError> {
     let mut slots: Vec<_> = genesis
         .storage
-        .into_iter()
+        .iter()
         .filter(|(_, value)| !value.is_zero())
-        .map(|(slot, value)| (keccak256(slot.to_be_bytes::<32>()), value))
+        .map(|(slot, value)| (keys.slot(&genesis.address, *slot), *value))
         .collect();
     slots.sort_unstable();
     for (slot, value) in slots {

@@ -115,7 +115,8 @@ impl Kit {
         extra: &[u8],
         transactions: impl Fn(&dyn StateSource, u64) -> Vec<Transaction>,
     ) -> ExecutedBlock {
-        let state = self.chain.view().trie_state_at(&parent.hash()).unwrap().unwrap();
+        let view = self.chain.view();
+        let state = view.trie_state_at(&parent.hash()).unwrap().unwrap();
         let timestamp = parent.timestamp + 1;
         let context = BlockContext {
             number: parent.number + 1,
@@ -143,7 +144,7 @@ impl Kit {
             withdrawals: Some(Default::default()),
             execute: Default::default(),
         };
-        seal(&self.spec, &state, request, output).unwrap()
+        seal(&self.spec, view.roots(), &state, request, output).unwrap()
     }
 }
 
