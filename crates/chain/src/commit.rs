@@ -1,9 +1,7 @@
 //! What a header says about state, on either kind of chain.
 
 use banyan_chainspec::{Commitment, OpFork, Rules};
-use banyan_commitment::{
-    RootOutput, StorageRoot, state_root, storage_root, storage_root_after,
-};
+use banyan_commitment::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};
 use banyan_primitives::{
     B256, KeyRule, MESSAGE_PASSER_TRIE, SealedHeader, U256,
     trie::{HashedDiff, Leaf, Nibbles, NodeDiff, TrieId, TrieSource},

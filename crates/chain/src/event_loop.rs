@@ -8,8 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     ChainError, ChainView, ExecutedBlock, ForkchoiceError, ForkchoiceState, PayloadStatus,
-    machine::Chain,
-    roots::RootWorker,
+    machine::Chain, roots::RootWorker,
 };
 
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;

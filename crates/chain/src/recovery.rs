@@ -21,8 +21,10 @@ use crate::{
     buffer::OrphanBuffer,
     commit::wide_root,
     difficulty::TotalDifficulties,
+    invalid::InvalidCache,
+    machine::Chain,
+    persist::Persister,
     roots::{RootWorker, check_keys},
-    invalid::InvalidCache, machine::Chain, persist::Persister,
     tree::BlockTree,
 };
 

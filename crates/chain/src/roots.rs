@@ -13,11 +13,7 @@ use banyan_storage::{BlockRead, Database};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::{
-    ChainError, ExecutedBlock,
-    commit::wide_root,
-    machine::Chain,
-    tree::Branch,
-    view::layered_view,
+    ChainError, ExecutedBlock, commit::wide_root, machine::Chain, tree::Branch, view::layered_view,
 };
 
 /// What is known of the roots of a `wide` chain, and what its headers carry of it. Cheap to clone.
@@ -159,9 +155,9 @@ impl Roots {
 
     /// Forgets what is stored, or on a branch that is given up.
     fn forget_below(&self, number: u64) {
-        self.entries().roots.retain(|_, entry| {
-            entry.number >= number || matches!(entry.root, Root::Pending)
-        });
+        self.entries()
+            .roots
+            .retain(|_, entry| entry.number >= number || matches!(entry.root, Root::Pending));
     }
 
     /// For tests: the thread finishes what it is at, and begins nothing until it is let go.
@@ -209,7 +205,8 @@ impl RootWorker {
         let (jobs, inbox) = bounded(usize::try_from(params.lag).unwrap_or(usize::MAX).min(64));
         let (ring, done) = bounded(1);
         let worker = Worker { roots: roots.clone(), inbox, ring };
-        let thread = std::thread::Builder::new().name("roots".into()).spawn(move || worker.run())?;
+        let thread =
+            std::thread::Builder::new().name("roots".into()).spawn(move || worker.run())?;
         Ok(Some(Self { roots, jobs: Some(jobs), done, thread: Some(thread) }))
     }
 

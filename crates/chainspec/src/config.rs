@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    Activation, BaseFeeParams, BlobParams, Commitment, DaoFork, Fork, GenesisError, OpFork, OpParams,
-    ScheduledFork, WideParams,
+    Activation, BaseFeeParams, BlobParams, Commitment, DaoFork, Fork, GenesisError, OpFork,
+    OpParams, ScheduledFork, WideParams,
     json::{HexAddress, Quantity},
     schedule::Schedule,
 };

@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn the_message_passers_slots_are_there_under_keccak_keys_too() {
         let storage = [(U256::from(3), (U256::ZERO, U256::from(1)))].into_iter().collect();
-        let sent = AccountDiff { before: account(1), after: account(1), storage, ..Default::default() };
+        let sent =
+            AccountDiff { before: account(1), after: account(1), storage, ..Default::default() };
         let diff = StateDiff {
             accounts: [(MESSAGE_PASSER, sent)].into_iter().collect(),
             ..Default::default()
@@ -174,8 +175,7 @@ mod tests {
             wiped: true,
             storage: [(one, (one, one))].into_iter().collect(),
         };
-        let layer =
-            layer_of(vec![(1, wiped)]);
+        let layer = layer_of(vec![(1, wiped)]);
         let storage = layer.state.storage.first_key_value().unwrap().1;
         assert!(storage.wiped);
         assert_eq!(storage.slots.len(), 1);

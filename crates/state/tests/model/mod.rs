@@ -132,7 +132,8 @@ impl Model {
                 storage.nodes.extend(after.map(|((_, path), node)| (*path, Some(node.clone()))));
             }
         }
-        let layer = Arc::new(Layer::new(KeyRule::Keccak, block, before.block, &diff).with_nodes(nodes));
+        let layer =
+            Arc::new(Layer::new(KeyRule::Keccak, block, before.block, &diff).with_nodes(nodes));
         self.blocks.push(ModelBlock { block, parent, state, layer });
         self.blocks.len() - 1
     }
