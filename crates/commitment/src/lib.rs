@@ -21,6 +21,7 @@ mod rebuild;
 mod root;
 mod subtree;
 mod update;
+pub mod wide;
 
 pub use error::CommitmentError;
 pub use memory::{MemoryTrie, StoredNodes};

@@ -113,4 +113,60 @@ pub trait TrieSource {
         from: B256,
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError>;
+
+    /// Accounts in order of key, `first` ≤ key ≤ `last`, at most `limit`.
+    fn accounts_between(
+        &self,
+        first: &B256,
+        last: &B256,
+        limit: usize,
+    ) -> Result<Vec<(B256, Account)>, SourceError> {
+        let leaves = between(self, TrieId::Accounts, first, last, limit)?;
+        let account = |(key, leaf)| match leaf {
+            Leaf::Account(account) => Some((key, account)),
+            Leaf::Slot(_) => None,
+        };
+        Ok(leaves.into_iter().filter_map(account).collect())
+    }
+
+    /// Slots of all accounts in order of (account, slot), `first` ≤ key ≤ `last`, at most `limit`.
+    ///
+    /// As provided it asks account by account; where slots lie in one table, one range is better.
+    fn slots_between(
+        &self,
+        first: &(B256, B256),
+        last: &(B256, B256),
+        limit: usize,
+    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+        let mut found = Vec::new();
+        for (account, _) in self.accounts_between(&first.0, &last.0, usize::MAX)? {
+            let from = if account == first.0 { first.1 } else { B256::ZERO };
+            let to = if account == last.0 { last.1 } else { B256::repeat_byte(0xff) };
+            let trie = TrieId::Storage(account);
+            for (slot, leaf) in between(self, trie, &from, &to, limit - found.len())? {
+                if let Leaf::Slot(value) = leaf {
+                    found.push((account, slot, value));
+                }
+            }
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Leaves with `first` ≤ key ≤ `last`.
+fn between<S: TrieSource + ?Sized>(
+    source: &S,
+    trie: TrieId,
+    first: &B256,
+    last: &B256,
+    limit: usize,
+) -> Result<Vec<(B256, Leaf)>, SourceError> {
+    let (low, high) = (Nibbles::unpack(first), Nibbles::unpack(last));
+    let prefix = low.slice(..low.common_prefix_length(&high));
+    let mut leaves = source.leaves(trie, &prefix, *first, limit)?;
+    leaves.truncate(leaves.partition_point(|(key, _)| key <= last));
+    Ok(leaves)
 }

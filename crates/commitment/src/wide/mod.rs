@@ -1,0 +1,14 @@
+//! The `wide` rule: one binary Blake3 tree over accounts and slots.
+//!
+//! The tree itself, its hashes and the verifier are in `banyan_wide_proof`. Here it is computed from
+//! the state: everything to be hashed is laid out in a `Forest` first and then hashed level by
+//! level in batches (`batch`).
+
+mod batch;
+mod forest;
+mod leaves;
+mod path;
+mod rebuild;
+
+pub use batch::{BatchHasher, Lanes, Scalar};
+pub use rebuild::wide_rebuild;
