@@ -3,16 +3,12 @@
 use banyan_chainspec::{Commitment, OpFork, Rules};
 use banyan_commitment::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};
 use banyan_primitives::{
-    B256, KeyRule, MESSAGE_PASSER_TRIE, SealedHeader, U256,
-    trie::{HashedDiff, Leaf, Nibbles, NodeDiff, TrieId, TrieSource},
-    wide,
+    B256, KeyRule, MESSAGE_PASSER_TRIE, SealedHeader,
+    trie::{HashedStorageDiff, NodeDiff, TrieSource},
 };
 use banyan_state::Layer;
 
 use crate::ChainError;
-
-/// Leaves read at a time.
-const CHUNK: usize = 4096;
 
 /// What a block's own state gives to its header.
 #[derive(Debug)]
@@ -43,7 +39,7 @@ impl Committed {
                 Ok(Self { layer: layer.with_nodes(root.nodes), state_root, withdrawals_root })
             }
             Commitment::Wide(_) => {
-                let (root, nodes) = message_passer(parent, &layer.state)?;
+                let (root, nodes) = message_passer(parent, layer.withdrawals.as_ref())?;
                 let withdrawals_root = in_header.then_some(root);
                 Ok(Self { layer: layer.with_nodes(nodes), state_root: None, withdrawals_root })
             }
@@ -51,22 +47,22 @@ impl Committed {
     }
 }
 
-/// The trie nodes that a layer back to the state of `header` needs, made of its change on `tip`;
-/// `None` if that change does not lead there.
+/// The trie nodes of a layer that leads from `tip` back to the state of `header`; `None` if it does
+/// not lead there.
 pub(crate) fn nodes_back_to<P: TrieSource + Sync>(
     keys: KeyRule,
     tip: &P,
-    change: &HashedDiff,
+    layer: &Layer,
     header: &SealedHeader,
 ) -> Result<Option<NodeDiff>, ChainError> {
     let (found, nodes, wanted) = match keys {
         KeyRule::Keccak => {
-            let output = state_root(tip, change)?;
+            let output = state_root(tip, &layer.state)?;
             (output.root, output.nodes, Some(header.state_root))
         }
         // The header's state root is that of an earlier block, and its own costs more than this.
         KeyRule::Wide => {
-            let (root, nodes) = message_passer(tip, change)?;
+            let (root, nodes) = message_passer(tip, layer.withdrawals.as_ref())?;
             (root, nodes, header.withdrawals_root)
         }
     };
@@ -92,50 +88,14 @@ fn message_passer_root<P: TrieSource + Sync>(
 /// The message passer's storage trie after a change, on a chain that has no other trie.
 fn message_passer<P: TrieSource + Sync>(
     parent: &P,
-    change: &HashedDiff,
+    change: Option<&HashedStorageDiff>,
 ) -> Result<(B256, NodeDiff), ChainError> {
     let mut nodes = NodeDiff::default();
-    let Some(change) = change.storage.get(&MESSAGE_PASSER_TRIE) else {
+    let Some(change) = change else {
         return Ok((storage_root(parent, MESSAGE_PASSER_TRIE)?, nodes));
     };
     let StorageRoot { root, nodes: changed } =
         storage_root_after(parent, MESSAGE_PASSER_TRIE, change)?;
     nodes.storage.insert(MESSAGE_PASSER_TRIE, changed);
     Ok((root, nodes))
-}
-
-/// The `wide` root of a state, from all its leaves.
-pub(crate) fn wide_root<S: TrieSource>(state: &S) -> Result<B256, ChainError> {
-    let mut leaves = Vec::new();
-    each_leaf(state, TrieId::Accounts, &mut |key, leaf| {
-        let Leaf::Account(account) = leaf else { return Ok(()) };
-        leaves.push(wide::account_leaf(&key, &account));
-        each_leaf(state, TrieId::Storage(key), &mut |slot, leaf| {
-            if let Leaf::Slot(value) = leaf {
-                leaves.push(wide::slot_leaf(&key, &slot, value));
-            }
-            Ok(())
-        })
-    })?;
-    Ok(wide::root(leaves))
-}
-
-fn each_leaf<S: TrieSource>(
-    state: &S,
-    trie: TrieId,
-    visit: &mut dyn FnMut(B256, Leaf) -> Result<(), ChainError>,
-) -> Result<(), ChainError> {
-    let mut from = B256::ZERO;
-    loop {
-        let leaves = state.leaves(trie, &Nibbles::new(), from, CHUNK)?;
-        let full = leaves.len() == CHUNK;
-        let last = leaves.last().map(|(key, _)| U256::from_be_bytes(key.0));
-        for (key, leaf) in leaves {
-            visit(key, leaf)?;
-        }
-        match last.and_then(|last| last.checked_add(U256::from(1))).filter(|_| full) {
-            Some(next) => from = B256::from(next),
-            None => return Ok(()),
-        }
-    }
 }

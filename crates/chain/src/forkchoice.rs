@@ -212,10 +212,7 @@ impl Chain {
         included: Vec<Arc<ExecutedBlock>>,
         view: &Arc<ChainView>,
     ) {
-        let head = view.head().number;
-        metrics::gauge!("banyan_chain_head_number").set(head as f64);
-        let verified = view.roots().map_or(head, |roots| roots.committed_by(head));
-        metrics::gauge!("banyan_chain_verified_number").set(verified as f64);
+        metrics::gauge!("banyan_chain_head_number").set(view.head().number as f64);
         if !reverted.is_empty() {
             metrics::counter!("banyan_chain_reorgs_total").increment(1);
             tracing::warn!(

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use arc_swap::ArcSwap;
 use banyan_chainspec::{ChainSpec, Commitment};
-use banyan_commitment::{rebuild, rebuild_storage};
+use banyan_commitment::{rebuild, rebuild_storage, wide::wide_rebuild};
 use banyan_executor::Executor;
 use banyan_primitives::{
     B256, BlockBody, BlockRef, MESSAGE_PASSER_TRIE, RecoveredBlock, SealedBlock, SealedHeader,
@@ -19,7 +19,6 @@ use tokio::sync::broadcast;
 use crate::{
     ChainConfig, ChainError, ChainView, Durability, OpenError,
     buffer::OrphanBuffer,
-    commit::wide_root,
     difficulty::TotalDifficulties,
     invalid::InvalidCache,
     machine::Chain,
@@ -140,7 +139,7 @@ fn genesis_root(spec: &ChainSpec, txn: &WriteTxn<'_>) -> Result<(B256, NodeDiff)
         Commitment::Wide(_) => {
             let passer = rebuild_storage(&state, MESSAGE_PASSER_TRIE)?;
             let storage = [(MESSAGE_PASSER_TRIE, passer.nodes)].into();
-            Ok((wide_root(&state)?, NodeDiff { storage, ..Default::default() }))
+            Ok((wide_rebuild(&state)?, NodeDiff { storage, ..Default::default() }))
         }
     }
 }

@@ -8,13 +8,12 @@ use std::{
 };
 
 use banyan_chainspec::{ChainSpec, WideParams};
+use banyan_commitment::wide::wide_rebuild;
 use banyan_primitives::{B256, B256Map, BlockRef, StateSource};
 use banyan_storage::{BlockRead, Database};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{
-    ChainError, ExecutedBlock, commit::wide_root, machine::Chain, tree::Branch, view::layered_view,
-};
+use crate::{ChainError, ExecutedBlock, machine::Chain, tree::Branch, view::layered_view};
 
 /// What is known of the roots of a `wide` chain, and what its headers carry of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -137,7 +136,6 @@ impl Roots {
         }
         entries.roots.insert(block.hash, Entry { number: block.number, root: Root::Pending });
         entries.pending += 1;
-        metrics::gauge!("banyan_root_queue_depth").set(entries.pending as f64);
         true
     }
 
@@ -149,7 +147,6 @@ impl Roots {
         let root = result.map_or_else(Root::Failed, Root::Known);
         entries.roots.insert(block.hash, Entry { number: block.number, root });
         entries.pending = entries.pending.saturating_sub(1);
-        metrics::gauge!("banyan_root_queue_depth").set(entries.pending as f64);
         self.book.changed.notify_all();
     }
 
@@ -259,7 +256,7 @@ impl Worker {
     fn root(&self, job: &Job) -> Result<B256, ChainError> {
         let parent = layered_view(&self.roots.db, &job.parent, job.block.block.parent_ref())?;
         let state = parent.with_layer(Arc::clone(&job.block.layer))?;
-        wide_root(&state)
+        Ok(wide_rebuild(&state)?)
     }
 }
 

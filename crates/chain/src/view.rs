@@ -259,7 +259,7 @@ pub(crate) fn reverse_layer(db: &Database, base: BlockRef) -> Result<Layer, Chai
         return Ok(layer);
     }
     let nodes = match txn.header(base)? {
-        Some(header) => nodes_back_to(db.keys(), &tip, &layer.state, &header)?,
+        Some(header) => nodes_back_to(db.keys(), &tip, &layer, &header)?,
         None => None,
     };
     let Some(nodes) = nodes else {

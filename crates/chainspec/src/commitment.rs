@@ -1,3 +1,5 @@
+use std::fmt;
+
 use banyan_primitives::KeyRule;
 
 use crate::{GenesisError, OpFork, Rules};
@@ -14,6 +16,18 @@ pub enum Commitment {
     /// Blake3 root of an earlier block in header N. Only the message passer's storage root
     /// (`withdrawalsRoot`) is that of block N, and keccak's.
     Wide(WideParams),
+}
+
+impl fmt::Display for Commitment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mpt => f.write_str("mpt"),
+            Self::Wide(WideParams { lag, root_interval: 1 }) => write!(f, "wide, lag {lag}"),
+            Self::Wide(WideParams { lag, root_interval }) => {
+                write!(f, "wide, lag {lag}, root interval {root_interval}")
+            }
+        }
+    }
 }
 
 impl Commitment {

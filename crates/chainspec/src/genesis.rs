@@ -5,9 +5,10 @@ use alloy_eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_rlp::{Encodable, RlpEncodable};
 use alloy_trie::{HashBuilder, Nibbles};
 use banyan_primitives::{
-    Account, Address, B64, B256, Bytes, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header,
-    KECCAK_EMPTY, KeyRule, MESSAGE_PASSER, U256, keccak256, wide,
+    Address, B64, B256, Bytes, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, KECCAK_EMPTY,
+    MESSAGE_PASSER, U256, keccak256,
 };
+use banyan_wide_proof::{EMPTY, Hash, Key, account_value, inner, leaf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -210,15 +211,30 @@ fn state_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
 fn wide_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
     let mut leaves = Vec::new();
     for (address, account) in alloc {
-        let GenesisAccount { nonce, balance, .. } = *account;
-        let key = KeyRule::Wide.account(address);
-        let code_hash = code_hash(account);
-        leaves.push(wide::account_leaf(&key, &Account { nonce, balance, code_hash }));
-        leaves.extend(account.storage.iter().map(|(slot, value)| {
-            wide::slot_leaf(&key, &KeyRule::Wide.slot(address, *slot), *value)
-        }));
+        let (balance, code_hash) = (account.balance.to_be_bytes(), code_hash(account));
+        let value = account_value(account.nonce, &balance, &code_hash.0);
+        let key = Key::account(&address.0);
+        leaves.push((key, leaf(key.id(), &value)));
+        for (slot, value) in &account.storage {
+            let key = Key::slot(&address.0, &slot.to_be_bytes());
+            leaves.push((key, leaf(key.id(), &value.to_be_bytes())));
+        }
     }
-    wide::root(leaves)
+    leaves.sort_unstable_by_key(|(key, _)| *key.path());
+    wide_subtree(&leaves, 0).into()
+}
+
+/// By definition: an empty subtree, one leaf, or two halves. As deep as two paths go together.
+fn wide_subtree(leaves: &[(Key, Hash)], depth: usize) -> Hash {
+    match leaves {
+        [] => EMPTY,
+        [(_, leaf)] => *leaf,
+        _ => {
+            let left = leaves.partition_point(|(key, _)| !key.bit(depth));
+            let (left, right) = leaves.split_at(left);
+            inner(&wide_subtree(left, depth + 1), &wide_subtree(right, depth + 1))
+        }
+    }
 }
 
 fn code_hash(account: &GenesisAccount) -> B256 {

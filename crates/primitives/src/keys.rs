@@ -1,3 +1,5 @@
+use banyan_wide_proof::{account_id, slot_id};
+
 use crate::{Address, B256, U256, address, b256, keccak256};
 
 /// L2ToL1MessagePasser. Its storage root stands in an OP header since Isthmus, as `withdrawalsRoot`.
@@ -8,11 +10,6 @@ pub const MESSAGE_PASSER: Address = address!("0x42000000000000000000000000000000
 pub const MESSAGE_PASSER_TRIE: B256 =
     b256!("0x542220b0147f4cc0e0156d993334777d699c312c2fe454f8b3fa338ed309f4a0");
 
-/// Context of an account's key.
-const ACCOUNT: &str = "banyan/wide/acct/v1";
-/// Context of a slot's key.
-const SLOT: &str = "banyan/wide/slot/v1";
-
 /// How the keys of the flat state are hashed: fixed by the chain's commitment, the same in the
 /// database and in every layer above it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,7 +17,7 @@ pub enum KeyRule {
     /// keccak256 of the address, keccak256 of the slot: the keys of the Merkle-Patricia tries.
     #[default]
     Keccak,
-    /// Blake3 of the address, Blake3 of address and slot: the leaves of a `wide` tree.
+    /// Blake3 of the address, Blake3 of address and slot: the ids of a `wide` tree's leaves.
     Wide,
 }
 
@@ -29,7 +26,7 @@ impl KeyRule {
     pub fn account(self, address: &Address) -> B256 {
         match self {
             Self::Keccak => keccak256(address),
-            Self::Wide => blake3::derive_key(ACCOUNT, address.as_slice()).into(),
+            Self::Wide => account_id(&address.0).into(),
         }
     }
 
@@ -38,12 +35,7 @@ impl KeyRule {
         let slot = slot.to_be_bytes::<32>();
         match self {
             Self::Keccak => keccak256(slot),
-            Self::Wide => {
-                let mut bytes = [0; 52];
-                bytes[..20].copy_from_slice(address.as_slice());
-                bytes[20..].copy_from_slice(&slot);
-                blake3::derive_key(SLOT, &bytes).into()
-            }
+            Self::Wide => slot_id(&address.0, &slot).into(),
         }
     }
 }

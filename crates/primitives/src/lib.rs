@@ -15,7 +15,6 @@ pub mod signer;
 mod source;
 mod transaction;
 pub mod trie;
-pub mod wide;
 
 pub use account::Account;
 pub use alloy_consensus::{

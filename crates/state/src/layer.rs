@@ -1,4 +1,4 @@
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use banyan_primitives::{
     AccountDiff, Address, B256, B256Map, BlockRef, Bytes, KeyRule, MESSAGE_PASSER,
@@ -20,9 +20,11 @@ pub struct Layer {
     pub block: BlockRef,
     /// The block before.
     pub parent: BlockRef,
-    /// State changes by hashed key. On a `wide` chain the message passer's slots stand here twice:
-    /// once more as [`MESSAGE_PASSER_TRIE`], an account without leaf, for `withdrawalsRoot`.
+    /// State changes by hashed key.
     pub state: HashedDiff,
+    /// Storage changes of the message passer once more, under keccak keys, where those of `state`
+    /// are others: for its trie, [`MESSAGE_PASSER_TRIE`].
+    pub withdrawals: Option<HashedStorageDiff>,
     /// Trie node changes.
     pub nodes: NodeDiff,
     /// Code deployed in the block.
@@ -32,23 +34,22 @@ pub struct Layer {
 impl Layer {
     /// Hashes and sorts a diff. Nodes are added by [`Layer::with_nodes`] once the root is known.
     pub fn new(keys: KeyRule, block: BlockRef, parent: BlockRef, diff: &StateDiff) -> Self {
-        let codes = diff.codes.clone();
-        Self { block, parent, state: hash_diff(keys, diff), nodes: NodeDiff::default(), codes }
+        Self {
+            block,
+            parent,
+            state: hash_diff(keys, diff),
+            withdrawals: withdrawals(keys, diff),
+            nodes: NodeDiff::default(),
+            codes: diff.codes.clone(),
+        }
     }
 
-    /// The changes of the state itself: without what is kept besides for the message passer's trie.
-    pub fn committed(&self) -> Cow<'_, HashedDiff> {
-        let has = |state: &HashedDiff| {
-            state.storage.contains_key(&MESSAGE_PASSER_TRIE)
-                || state.accounts.contains_key(&MESSAGE_PASSER_TRIE)
-        };
-        if !has(&self.state) {
-            return Cow::Borrowed(&self.state);
+    /// Storage changes of an account, the message passer's under keccak keys among them.
+    pub(crate) fn storage(&self, account: &B256) -> Option<&HashedStorageDiff> {
+        match self.state.storage.get(account) {
+            None if *account == MESSAGE_PASSER_TRIE => self.withdrawals.as_ref(),
+            found => found,
         }
-        let mut state = self.state.clone();
-        state.storage.remove(&MESSAGE_PASSER_TRIE);
-        state.accounts.remove(&MESSAGE_PASSER_TRIE);
-        Cow::Owned(state)
     }
 
     /// The layer with its trie nodes.
@@ -73,15 +74,16 @@ fn hash_diff(keys: KeyRule, diff: &StateDiff) -> HashedDiff {
             out.storage.insert(address, storage);
         }
     }
-    if keys == KeyRule::Wide
-        && let Some(account) = diff.accounts.get(&MESSAGE_PASSER)
-    {
-        let storage = hash_storage(KeyRule::Keccak, &MESSAGE_PASSER, account);
-        if storage.wiped || !storage.slots.is_empty() {
-            out.storage.insert(MESSAGE_PASSER_TRIE, storage);
-        }
-    }
     out
+}
+
+fn withdrawals(keys: KeyRule, diff: &StateDiff) -> Option<HashedStorageDiff> {
+    let account = match keys {
+        KeyRule::Keccak => return None,
+        KeyRule::Wide => diff.accounts.get(&MESSAGE_PASSER)?,
+    };
+    let storage = hash_storage(KeyRule::Keccak, &MESSAGE_PASSER, account);
+    (storage.wiped || !storage.slots.is_empty()).then_some(storage)
 }
 
 fn hash_account<'a>(
@@ -141,12 +143,12 @@ mod tests {
         };
         let block = BlockRef::default();
         let layer = Layer::new(KeyRule::Wide, block, block, &diff);
-        let slots = &layer.state.storage.get(&MESSAGE_PASSER_TRIE).unwrap().slots;
-        assert!(slots.contains_key(&KeyRule::Keccak.slot(&MESSAGE_PASSER, U256::from(3))));
+        let key = KeyRule::Keccak.slot(&MESSAGE_PASSER, U256::from(3));
+        assert!(layer.storage(&MESSAGE_PASSER_TRIE).unwrap().slots.contains_key(&key));
         let account = KeyRule::Wide.account(&MESSAGE_PASSER);
-        assert_eq!(layer.committed().storage.keys().collect::<Vec<_>>(), [&account]);
+        assert_eq!(layer.state.storage.keys().collect::<Vec<_>>(), [&account]);
         let mpt = Layer::new(KeyRule::Keccak, block, block, &diff);
-        assert_eq!(mpt.state.storage.len(), 1);
+        assert_eq!((mpt.state.storage.len(), mpt.withdrawals), (1, None));
     }
 
     #[test]

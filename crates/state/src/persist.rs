@@ -31,14 +31,16 @@ pub fn persist_layer(txn: &WriteTxn<'_>, layer: &Layer) -> Result<(), StorageErr
         }
     }
     let (accounts, storage) = (&layer.state.accounts, &layer.state.storage);
-    for address in accounts.keys().chain(storage.keys()).collect::<BTreeSet<_>>() {
+    let withdrawals = layer.withdrawals.as_ref().map(|_| &MESSAGE_PASSER_TRIE);
+    let keys = accounts.keys().chain(storage.keys()).chain(withdrawals);
+    for address in keys.collect::<BTreeSet<_>>() {
         let change = AccountChange {
             address: *address,
             account: match accounts.get(address) {
                 Some(account) => persist_account(txn, number, address, account.as_ref())?,
                 None => false,
             },
-            slots: match storage.get(address) {
+            slots: match layer.storage(address) {
                 Some(storage) => persist_storage(txn, number, address, storage)?,
                 None => Vec::new(),
             },
@@ -139,7 +141,8 @@ pub fn unwind(txn: &WriteTxn<'_>, to: BlockRef, reverse: &Layer) -> Result<(), S
     for (address, account) in &reverse.state.accounts {
         txn.put_account(address, account.as_ref())?;
     }
-    for (address, storage) in &reverse.state.storage {
+    let withdrawals = reverse.withdrawals.as_ref().map(|storage| (&MESSAGE_PASSER_TRIE, storage));
+    for (address, storage) in reverse.state.storage.iter().chain(withdrawals) {
         for (slot, value) in &storage.slots {
             txn.put_slot(address, slot, *value)?;
         }

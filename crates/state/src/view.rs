@@ -133,7 +133,7 @@ impl StateView {
     /// The slot with this hashed key; zero if absent.
     pub fn storage_hashed(&self, address: &B256, slot: &B256) -> Result<U256, SourceError> {
         for layer in &self.layers {
-            let Some(storage) = layer.state.storage.get(address) else { continue };
+            let Some(storage) = layer.storage(address) else { continue };
             match storage.slots.get(slot) {
                 Some(value) => return Ok(*value),
                 None if storage.wiped => return Ok(U256::ZERO),

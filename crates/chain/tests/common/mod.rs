@@ -15,13 +15,12 @@ use std::{path::Path, sync::Arc};
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use banyan_chain::{ChainConfig, ChainHandle, ExecutedBlock, SealRequest, seal};
 use banyan_chainspec::ChainSpec;
+use banyan_commitment::wide::wide_rebuild;
 use banyan_consensus::{next_base_fee, next_excess_blob_gas};
 use banyan_executor::{BlockContext, BlockExecutor};
 use banyan_primitives::{
     Address, B256, Bytes, MESSAGE_PASSER, RecoveredBlock, SealedHeader, Signature, StateSource,
-    Transaction, TxKind, U256, address, keccak256,
-    trie::{Leaf, Nibbles, TrieId, TrieSource},
-    wide,
+    Transaction, TxKind, U256, address, keccak256, trie::TrieSource,
 };
 use banyan_storage::{Database, DatabaseOptions};
 use secp256k1::{Message, SECP256K1, SecretKey};
@@ -231,19 +230,7 @@ pub fn store(slot: u64, value: u64) -> Bytes {
     words.concat().into()
 }
 
-/// The `wide` root of a state, by its definition.
-pub fn unlagged_root(state: &impl TrieSource) -> B256 {
-    let all = |trie| state.leaves(trie, &Nibbles::new(), B256::ZERO, usize::MAX).unwrap();
-    let mut leaves = Vec::new();
-    for (key, leaf) in all(TrieId::Accounts) {
-        if let Leaf::Account(account) = leaf {
-            leaves.push(wide::account_leaf(&key, &account));
-        }
-        for (slot, leaf) in all(TrieId::Storage(key)) {
-            if let Leaf::Slot(value) = leaf {
-                leaves.push(wide::slot_leaf(&key, &slot, value));
-            }
-        }
-    }
-    wide::root(leaves)
+/// The `wide` root of a state.
+pub fn unlagged_root(state: &(impl TrieSource + Sync)) -> B256 {
+    wide_rebuild(state).unwrap()
 }
