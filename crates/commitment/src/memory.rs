@@ -147,4 +147,29 @@ impl TrieSource for MemoryTrie {
             },
         })
     }
+
+    fn accounts_between(
+        &self,
+        first: &B256,
+        last: &B256,
+        limit: usize,
+    ) -> Result<Vec<(B256, Account)>, SourceError> {
+        let accounts = self.accounts.range(*first..=*last).take(limit);
+        Ok(accounts.map(|(key, account)| (*key, *account)).collect())
+    }
+
+    fn slots_between(
+        &self,
+        first: &(B256, B256),
+        last: &(B256, B256),
+        limit: usize,
+    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+        let accounts = self.storage.range(first.0..=last.0);
+        let slots = accounts.flat_map(|(account, slots)| {
+            let from = if *account == first.0 { first.1 } else { B256::ZERO };
+            slots.range(from..).map(|(slot, value)| (*account, *slot, *value))
+        });
+        let inside = slots.take_while(|(account, slot, _)| (account, slot) <= (&last.0, &last.1));
+        Ok(inside.take(limit).collect())
+    }
 }

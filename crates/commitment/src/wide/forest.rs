@@ -1,4 +1,4 @@
-use banyan_primitives::{Account, B256, U256, trie::Leaf};
+use banyan_primitives::{Account, trie::Leaf};
 use banyan_wide_proof::{Context, EMPTY, Hash};
 
 use super::{

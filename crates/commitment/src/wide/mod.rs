@@ -5,10 +5,16 @@
 //! level in batches (`batch`).
 
 mod batch;
+mod change;
+mod check;
 mod forest;
 mod leaves;
 mod path;
 mod rebuild;
+mod tree;
+mod update;
 
 pub use batch::{BatchHasher, Lanes, Scalar};
+pub use check::{WideStats, wide_check};
 pub use rebuild::wide_rebuild;
+pub use update::{wide_root, wide_stored_root};

@@ -43,6 +43,11 @@ impl Spot {
         id
     }
 
+    /// True only of ids that collide.
+    pub(crate) fn same_path(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+
     pub(crate) fn is_slot(&self) -> bool {
         self.tail.is_some()
     }

@@ -3,7 +3,7 @@ use rayon::prelude::*;
 
 use super::{
     forest::{Forest, Node},
-    leaves::read_leaves,
+    leaves::{Limit, damage, read_leaves},
     path::Prefix,
 };
 use crate::CommitmentError;
@@ -25,7 +25,10 @@ fn below<S: TrieSource + Sync>(
     prefix: Prefix,
 ) -> Result<(B256, bool), CommitmentError> {
     let mut forest = Forest::default();
-    let leaves = read_leaves(source, &prefix, CHUNK)?;
+    let leaves = read_leaves(source, &prefix, Limit { accounts: CHUNK, slots: CHUNK })?;
+    if leaves.windows(2).any(|pair| pair[0].0.same_path(&pair[1].0)) {
+        return Err(damage(&prefix, "two leaves with one path"));
+    }
     let root = if leaves.len() < CHUNK {
         let leaf = |(spot, leaf)| (spot, forest.leaf(&spot, &leaf));
         let leaves: Vec<_> = leaves.into_iter().map(leaf).collect();
