@@ -1,14 +1,17 @@
 //! What a header says about state, on either kind of chain.
 
 use banyan_chainspec::{Commitment, OpFork, Rules};
-use banyan_commitment::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};
+use banyan_commitment::{
+    RootOutput, StorageRoot, state_root, storage_root, storage_root_after, wide::wide_root,
+};
 use banyan_primitives::{
     B256, KeyRule, MESSAGE_PASSER_TRIE, SealedHeader,
-    trie::{HashedStorageDiff, NodeDiff, TrieSource},
+    trie::{HashedDiff, HashedStorageDiff, NodeDiff, TrieSource},
 };
 use banyan_state::Layer;
+use banyan_storage::{BlockRead, Read, ReadTxn, StorageError};
 
-use crate::ChainError;
+use crate::{ChainError, persist::Persistable};
 
 /// What a block's own state gives to its header.
 #[derive(Debug)]
@@ -47,26 +50,51 @@ impl Committed {
     }
 }
 
-/// The trie nodes of a layer that leads from `tip` back to the state of `header`; `None` if it does
-/// not lead there.
-pub(crate) fn nodes_back_to<P: TrieSource + Sync>(
-    keys: KeyRule,
+/// A layer that leads from `tip` back to `base`, with the nodes to store; `None` if it does not lead
+/// there.
+pub(crate) fn lead_back<P: TrieSource + Sync>(
     tip: &P,
-    layer: &Layer,
-    header: &SealedHeader,
-) -> Result<Option<NodeDiff>, ChainError> {
-    let (found, nodes, wanted) = match keys {
+    layer: Layer,
+    txn: &ReadTxn,
+    base: &SealedHeader,
+) -> Result<Option<Layer>, ChainError> {
+    let (found, nodes) = match txn.keys() {
         KeyRule::Keccak => {
             let output = state_root(tip, &layer.state)?;
-            (output.root, output.nodes, Some(header.state_root))
+            (output.root == base.state_root, output.nodes)
         }
-        // The header's state root is that of an earlier block, and its own costs more than this.
         KeyRule::Wide => {
-            let (root, nodes) = message_passer(tip, layer.withdrawals.as_ref())?;
-            (root, nodes, header.withdrawals_root)
+            let (withdrawals, mut nodes) = message_passer(tip, layer.withdrawals.as_ref())?;
+            let output = wide_root(tip, &layer.state)?;
+            nodes.accounts = output.nodes.accounts;
+            // Its own state root stands in a later header, if in any.
+            let known = txn.state_root(base.into())?;
+            let found = known == Some(output.root) && base.withdrawals_root == Some(withdrawals);
+            (found, nodes)
         }
     };
-    Ok((Some(found) == wanted).then_some(nodes))
+    Ok(found.then(|| layer.with_nodes(nodes)))
+}
+
+/// The rows to store with canonical blocks of a `wide` chain, whose state in the database is `tip`.
+/// Where rows end depends on their past, so they are made when they are written, for the rows that
+/// are there, and not block by block.
+pub(crate) fn rows<P: TrieSource + Sync>(
+    tip: &P,
+    blocks: &[Persistable],
+) -> Result<NodeDiff, StorageError> {
+    let Some((newest, Some(root))) = blocks.last() else { return Ok(NodeDiff::default()) };
+    let mut change = HashedDiff::default();
+    for (block, _) in blocks {
+        change.extend(&block.layer.state);
+    }
+    let damaged = |what: String| StorageError::Damaged(what);
+    let output = wide_root(tip, &change).map_err(|error| damaged(error.to_string()))?;
+    if output.root != *root {
+        let block = newest.block_ref();
+        return Err(damaged(format!("the rows lead to another root than {root} of {block}")));
+    }
+    Ok(output.nodes)
 }
 
 /// True where the header's `withdrawalsRoot` is the message passer's storage root (Isthmus).

@@ -4,11 +4,11 @@
 use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
 use banyan_primitives::{B256, BlockRef, RecoveredBlock, SealedHeader};
-use banyan_state::{persist_layer, unwind};
+use banyan_state::{FlatState, persist_layer, unwind, write_nodes};
 use banyan_storage::{BlockRead, Database, Journal, Markers, StorageError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{ChainError, ExecutedBlock, machine::Chain};
+use crate::{ChainError, ExecutedBlock, commit::rows, machine::Chain};
 
 /// Canonical blocks to write, oldest first, the first one a child of the persisted tip.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ struct PersistBatch {
 }
 
 /// A block with the root after it, where that does not stand in its own header.
-type Persistable = (Arc<ExecutedBlock>, Option<B256>);
+pub(crate) type Persistable = (Arc<ExecutedBlock>, Option<B256>);
 
 /// A batch that was written.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,7 @@ impl Persister {
 fn write(db: &Database, batch: &PersistBatch) -> PersistResult {
     let started = Instant::now();
     let txn = db.write()?;
+    let rows = rows(&FlatState::new(&txn), &batch.blocks)?;
     let mut tip = BlockRef::default();
     for (executed, root) in &batch.blocks {
         tip = executed.block_ref();
@@ -99,6 +100,7 @@ fn write(db: &Database, batch: &PersistBatch) -> PersistResult {
             txn.put_state_root(tip, root)?;
         }
     }
+    write_nodes(&txn, &rows)?;
     txn.set_markers(&batch.markers)?;
     txn.set_journal_sequence(batch.journal)?;
     txn.commit()?;

@@ -1,15 +1,16 @@
 //! Opening: genesis into an empty database, or the chain as the markers left it. What the journal
 //! holds above it comes next (`replay`).
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use arc_swap::ArcSwap;
 use banyan_chainspec::{ChainSpec, Commitment};
-use banyan_commitment::{rebuild, rebuild_storage, wide::wide_rebuild};
+use banyan_commitment::{MemoryTrie, rebuild, rebuild_storage, wide::wide_root};
 use banyan_executor::Executor;
 use banyan_primitives::{
-    B256, BlockBody, BlockRef, MESSAGE_PASSER_TRIE, RecoveredBlock, SealedBlock, SealedHeader,
-    trie::NodeDiff,
+    Account, B256, BlockBody, BlockRef, MESSAGE_PASSER_TRIE, RecoveredBlock, SealedBlock,
+    SealedHeader, keccak256,
+    trie::{HashedDiff, HashedStorageDiff, NodeDiff},
 };
 use banyan_state::{FlatState, GenesisAccount, write_genesis, write_nodes};
 use banyan_storage::{BlockRead, Database, Markers, StorageError, WriteTxn};
@@ -139,7 +140,30 @@ fn genesis_root(spec: &ChainSpec, txn: &WriteTxn<'_>) -> Result<(B256, NodeDiff)
         Commitment::Wide(_) => {
             let passer = rebuild_storage(&state, MESSAGE_PASSER_TRIE)?;
             let storage = [(MESSAGE_PASSER_TRIE, passer.nodes)].into();
-            Ok((wide_rebuild(&state)?, NodeDiff { storage, ..Default::default() }))
+            let whole = wide_root(&MemoryTrie::default(), &as_change(spec))?;
+            Ok((whole.root, NodeDiff { accounts: whole.nodes.accounts, storage }))
         }
     }
+}
+
+/// The allocation as the change that makes it of nothing.
+fn as_change(spec: &ChainSpec) -> HashedDiff {
+    let keys = spec.commitment.keys();
+    let mut change = HashedDiff::default();
+    for (address, genesis) in &spec.alloc {
+        let key = keys.account(address);
+        let mut account =
+            Account { nonce: genesis.nonce, balance: genesis.balance, ..Default::default() };
+        if !genesis.code.is_empty() {
+            account.code_hash = keccak256(&genesis.code);
+        }
+        change.accounts.insert(key, Some(account));
+        let slots = genesis.storage.iter();
+        let slots: BTreeMap<_, _> =
+            slots.map(|(slot, value)| (keys.slot(address, *slot), *value)).collect();
+        if !slots.is_empty() {
+            change.storage.insert(key, HashedStorageDiff { wiped: false, slots });
+        }
+    }
+    change
 }

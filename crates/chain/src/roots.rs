@@ -8,12 +8,13 @@ use std::{
 };
 
 use banyan_chainspec::{ChainSpec, WideParams};
-use banyan_commitment::wide::wide_rebuild;
+use banyan_commitment::wide::wide_root;
 use banyan_primitives::{B256, B256Map, BlockRef, StateSource};
+use banyan_state::SharedView;
 use banyan_storage::{BlockRead, Database};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{ChainError, ExecutedBlock, machine::Chain, tree::Branch, view::layered_view};
+use crate::{ChainError, machine::Chain, tree::Branch, view::from_tip};
 
 /// What is known of the roots of a `wide` chain, and what its headers carry of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -177,10 +178,10 @@ impl Roots {
     }
 }
 
-/// A block whose root is wanted, and the branch it grows on.
+/// A block whose root is wanted: the newest one of a branch.
 struct Job {
-    block: Arc<ExecutedBlock>,
-    parent: Branch,
+    block: BlockRef,
+    branch: Branch,
 }
 
 /// The chain thread's end of the thread that computes roots.
@@ -212,13 +213,9 @@ impl RootWorker {
         self.done.clone()
     }
 
-    fn submit(&self, block: &Arc<ExecutedBlock>, parent: Branch) -> Result<(), ChainError> {
+    fn submit(&self, block: BlockRef, branch: Branch) -> Result<(), ChainError> {
         let jobs = self.jobs.as_ref().ok_or(ChainError::Stopped)?;
-        if self.roots.enter(block.block_ref()) {
-            let job = Job { block: Arc::clone(block), parent };
-            jobs.send(job).map_err(|_| ChainError::Stopped)?;
-        }
-        Ok(())
+        jobs.send(Job { block, branch }).map_err(|_| ChainError::Stopped)
     }
 
     /// Ends the thread. What it has not begun stays undone.
@@ -247,16 +244,16 @@ impl Worker {
             let started = Instant::now();
             let result = self.root(&job);
             metrics::histogram!("banyan_root_seconds").record(started.elapsed());
-            self.roots.leave(job.block.block_ref(), result);
+            self.roots.leave(job.block, result);
             // Rings already, or nobody listens any more.
             let _ = self.ring.try_send(());
         }
     }
 
+    /// Over what is stored, whatever that is by now: never past a block without root.
     fn root(&self, job: &Job) -> Result<B256, ChainError> {
-        let parent = layered_view(&self.roots.db, &job.parent, job.block.block.parent_ref())?;
-        let state = parent.with_layer(Arc::clone(&job.block.layer))?;
-        Ok(wide_rebuild(&state)?)
+        let (tip, change) = from_tip(&self.roots.db, &job.branch)?;
+        Ok(wide_root(&SharedView::new(&tip, 0), &change)?.root)
     }
 }
 
@@ -278,8 +275,10 @@ impl Chain {
         let Some(worker) = &self.root_worker else { return Ok(()) };
         let branch = self.tree.branch(tip);
         for (index, block) in branch.blocks.iter().enumerate().rev() {
-            let below = branch.blocks.iter().skip(index + 1).cloned().collect();
-            worker.submit(block, Branch { blocks: below, base: branch.base })?;
+            if worker.roots.enter(block.block_ref()) {
+                let blocks = branch.blocks.iter().skip(index).cloned().collect();
+                worker.submit(block.block_ref(), Branch { blocks, base: branch.base })?;
+            }
         }
         Ok(())
     }

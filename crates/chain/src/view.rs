@@ -1,12 +1,14 @@
 use std::{collections::HashSet, sync::Arc};
 
-use banyan_primitives::{B256, BlockRef, Receipt, RecoveredBlock, SealedHeader, SourceError};
+use banyan_primitives::{
+    B256, BlockRef, Receipt, RecoveredBlock, SealedHeader, SourceError, trie::HashedDiff,
+};
 use banyan_state::{Layer, StateView};
 use banyan_storage::{BlockRead, Database, Marker, StateRead};
 
 use crate::{
     ChainError, ExecutedBlock, Roots,
-    commit::nodes_back_to,
+    commit::lead_back,
     tree::{BlockTree, Branch},
 };
 
@@ -258,15 +260,38 @@ pub(crate) fn reverse_layer(db: &Database, base: BlockRef) -> Result<Layer, Chai
     if layer.block == layer.parent {
         return Ok(layer);
     }
-    let nodes = match txn.header(base)? {
-        Some(header) => nodes_back_to(db.keys(), &tip, &layer, &header)?,
+    let from = layer.parent;
+    let layer = match txn.header(base)? {
+        Some(header) => lead_back(&tip, layer, txn, &header)?,
         None => None,
     };
-    let Some(nodes) = nodes else {
-        let error = format!("history leads from {} to a wrong state of {base}", layer.parent);
-        return Err(ChainError::Fault(error));
-    };
-    Ok(layer.with_nodes(nodes))
+    layer.ok_or_else(|| {
+        ChainError::Fault(format!("history leads from {from} to a wrong state of {base}"))
+    })
+}
+
+/// The persisted tip, and all that leads from it to the newest block of `branch`: back to the
+/// branch's base, if the database has gone past it, and up.
+pub(crate) fn from_tip(
+    db: &Database,
+    branch: &Branch,
+) -> Result<(StateView, HashedDiff), ChainError> {
+    let tip = tip_view(db)?;
+    let at = tip.block();
+    let above = branch.blocks.iter().take_while(|block| block.block_ref() != at);
+    let mut above: Vec<_> = above.collect();
+    let reached = above.len() < branch.blocks.len() || branch.base == at;
+    let mut change = HashedDiff::default();
+    if !reached {
+        let txn = tip.transaction();
+        if txn.canonical_hash(branch.base.number)? != Some(branch.base.hash) {
+            return Err(SourceError::Stale(branch.base.hash).into());
+        }
+        change = banyan_state::reverse_layer(txn, branch.base.number)?.state;
+    }
+    above.reverse();
+    above.iter().for_each(|block| change.extend(&block.layer.state));
+    Ok((tip, change))
 }
 
 /// The state of the persisted tip, whatever block that is by now.

@@ -10,7 +10,7 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 
 use banyan_chain::{ChainConfig, Durability, ForkchoiceState, PayloadStatus};
-use banyan_commitment::{rebuild, rebuild_storage};
+use banyan_commitment::{rebuild, rebuild_storage, wide::wide_check};
 use banyan_primitives::{
     Address, B256, Block, BlockRef, MESSAGE_PASSER, MESSAGE_PASSER_TRIE, RecoveredBlock,
     SealedBlock, StateSource, U256,
@@ -275,7 +275,18 @@ impl Sim {
         branch
     }
 
+    /// What is stored of the tree agrees with the state, wherever it stands by now.
+    fn check_rows(&self) {
+        let view = self.kit.chain.view();
+        let tip = view.canonical_hash(view.persisted_number()).unwrap().unwrap();
+        let Ok(Some(state)) = view.trie_state_at(&tip) else { return };
+        wide_check(&state).unwrap();
+    }
+
     fn check(&mut self) {
+        if self.is_wide() {
+            self.check_rows();
+        }
         let view = self.kit.chain.view();
         let branch = self.branch(self.head);
         for hash in &branch {
