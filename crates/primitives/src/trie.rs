@@ -159,22 +159,32 @@ pub trait TrieSource {
         last: &(B256, B256),
         limit: usize,
     ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
-        let mut found = Vec::new();
-        for (account, _) in self.accounts_between(&first.0, &last.0, usize::MAX)? {
-            let from = if account == first.0 { first.1 } else { B256::ZERO };
-            let to = if account == last.0 { last.1 } else { B256::repeat_byte(0xff) };
-            let trie = TrieId::Storage(account);
-            for (slot, leaf) in between(self, trie, &from, &to, limit - found.len())? {
-                if let Leaf::Slot(value) = leaf {
-                    found.push((account, slot, value));
-                }
-            }
-            if found.len() >= limit {
-                break;
+        slots_by_account(self, first, last, limit)
+    }
+}
+
+/// [`TrieSource::slots_between`], account by account.
+pub fn slots_by_account<S: TrieSource + ?Sized>(
+    source: &S,
+    first: &(B256, B256),
+    last: &(B256, B256),
+    limit: usize,
+) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+    let mut found = Vec::new();
+    for (account, _) in source.accounts_between(&first.0, &last.0, usize::MAX)? {
+        let from = if account == first.0 { first.1 } else { B256::ZERO };
+        let to = if account == last.0 { last.1 } else { B256::repeat_byte(0xff) };
+        let trie = TrieId::Storage(account);
+        for (slot, leaf) in between(source, trie, &from, &to, limit - found.len())? {
+            if let Leaf::Slot(value) = leaf {
+                found.push((account, slot, value));
             }
         }
-        Ok(found)
+        if found.len() >= limit {
+            break;
+        }
     }
+    Ok(found)
 }
 
 /// Leaves with `first` ≤ key ≤ `last`.

@@ -110,6 +110,15 @@ impl TrieSource for SharedView<'_> {
     ) -> Result<Vec<(B256, Leaf)>, SourceError> {
         self.view().leaves(trie, prefix, from, limit)
     }
+
+    fn slots_between(
+        &self,
+        first: &(B256, B256),
+        last: &(B256, B256),
+        limit: usize,
+    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+        self.view().slots_between(first, last, limit)
+    }
 }
 
 /// A map in parts, each with a lock of its own.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use banyan_primitives::{
-    B256, Bytes, SourceError, U256,
+    Account, B256, Bytes, SourceError, U256,
     trie::{Leaf, Nibbles, NodeChanges, TrieId, TrieSource},
 };
 use banyan_storage::{Read, StateRead};
@@ -52,6 +52,24 @@ impl TrieSource for FlatState<'_> {
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError> {
         leaves(self.txn, &[], trie, &KeyRange::new(prefix, from), limit)
+    }
+
+    fn accounts_between(
+        &self,
+        first: &B256,
+        last: &B256,
+        limit: usize,
+    ) -> Result<Vec<(B256, Account)>, SourceError> {
+        Ok(self.txn.accounts(first, successor(last).as_ref(), limit)?)
+    }
+
+    fn slots_between(
+        &self,
+        first: &(B256, B256),
+        last: &(B256, B256),
+        limit: usize,
+    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+        Ok(self.txn.slots_between(first, last, limit)?)
     }
 }
 

@@ -9,6 +9,7 @@ use banyan_storage::{BlockRead, Database, Marker, Read, ReadTxn, StateRead};
 use crate::{
     Layer,
     history::oldest_state,
+    range::slots_between,
     source::{KeyRange, first_node, leaves},
 };
 
@@ -235,5 +236,14 @@ impl TrieSource for StateView {
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError> {
         leaves(&self.txn, &self.layer_refs()?, trie, &KeyRange::new(prefix, from), limit)
+    }
+
+    fn slots_between(
+        &self,
+        first: &(B256, B256),
+        last: &(B256, B256),
+        limit: usize,
+    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+        slots_between(self, &self.layer_refs()?, (first, last), limit)
     }
 }

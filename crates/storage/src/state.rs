@@ -165,6 +165,30 @@ pub trait StateRead: Read {
         Ok(found)
     }
 
+    /// Slots of all accounts at the tip in order of (account, slot), `first` ≤ key ≤ `last`, at most
+    /// `limit`. Never zero.
+    fn slots_between(
+        &self,
+        first: &(B256, B256),
+        last: &(B256, B256),
+        limit: usize,
+    ) -> Result<Vec<(B256, B256, U256)>, StorageError> {
+        let mut found = Vec::new();
+        if limit == 0 {
+            return Ok(found);
+        }
+        let end = slot_key(&last.0, &last.1);
+        self.scan(Table::HashedStorages, &slot_key(&first.0, &first.1), &mut |key, value| {
+            if key > end.as_slice() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let (address, slot) = key.split_at_checked(32).ok_or_else(|| damaged("slot", key))?;
+            found.push((decode_hash(address)?, decode_hash(slot)?, decode_value(value)?));
+            Ok(until(found.len() == limit))
+        })?;
+        Ok(found)
+    }
+
     /// Stored nodes of a trie whose path starts with `prefix` and is ≥ `from`, in order of path, at
     /// most `limit`.
     fn trie_nodes(
