@@ -1,5 +1,6 @@
 use std::{collections::HashSet, sync::Arc};
 
+use banyan_commitment::wide::wide_root;
 use banyan_primitives::{
     B256, BlockRef, Receipt, RecoveredBlock, SealedHeader, SourceError, trie::HashedDiff,
 };
@@ -195,6 +196,21 @@ impl ChainView {
         let Some(header) = self.header_by_hash(hash)? else { return Ok(None) };
         let block = BlockRef::from(&header);
         layered_view(&self.db, &self.tree.branch(block), block).map(Some)
+    }
+
+    /// The state after a block of a `wide` chain with the rows of its tree, for proofs, and its
+    /// root. Costs time proportional to what changed between the block and what is stored.
+    pub fn wide_state_at(&self, hash: &B256) -> Result<Option<(StateView, B256)>, ChainError> {
+        let Some(header) = self.header_by_hash(hash)? else { return Ok(None) };
+        let block = BlockRef::from(&header);
+        let (tip, state) = from_tip(&self.db, &self.tree.branch(block))?;
+        let output = wide_root(&tip, &state)?;
+        if tip.block() == block {
+            return Ok(Some((tip, output.root)));
+        }
+        let parent = tip.block();
+        let layer = Layer { block, parent, state, nodes: output.nodes, ..Default::default() };
+        Ok(Some((tip.with_layer(Arc::new(layer))?, output.root)))
     }
 
     /// Height of the oldest block whose state can be read.

@@ -98,7 +98,7 @@ impl StateView {
         Self { block, layers, txn, tip, historic, keys, last_address }
     }
 
-    /// The state after the block of `layer`, a child of this one's block, over the same snapshot.
+    /// The state that `layer` leads to from this one, over the same snapshot.
     pub fn with_layer(mut self, layer: Arc<Layer>) -> Result<Self, SourceError> {
         self.layers.insert(0, layer);
         self.block = self.layers.first().map_or(self.block, |newest| newest.block);
