@@ -51,8 +51,8 @@ impl Chain {
         self.make_durable(&path.included, after)?;
         let reverted = if moved { self.move_head_or_withdraw(&path, before)? } else { Vec::new() };
         (self.safe, self.finalized) = (safe, finalized);
-        self.want_roots((&head).into())?;
         let view = self.publish();
+        self.retry_roots()?;
         if moved {
             self.announce(reverted, path.included, &view);
         }

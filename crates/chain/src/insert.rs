@@ -60,9 +60,9 @@ impl Chain {
             self.accesses.put(block.block.hash(), Arc::clone(accesses));
         }
         self.tree.insert(block);
-        self.want_roots(tip)?;
         self.publish();
-        Ok(())
+        self.want_roots(tip)?;
+        self.retry_roots()
     }
 
     /// Executes blocks that waited for `parent`, and those that waited for them. Called after the

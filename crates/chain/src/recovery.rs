@@ -24,7 +24,7 @@ use crate::{
     invalid::InvalidCache,
     machine::Chain,
     persist::Persister,
-    roots::{RootWorker, check_keys},
+    roots::{RootWorker, Roots, check_keys},
     tree::BlockTree,
 };
 
@@ -58,9 +58,12 @@ impl Chain {
         let tree = BlockTree::new(head);
         let no_thread = |error| ChainError::Fault(format!("cannot start a thread: {error}"));
         let persister = Persister::spawn(db.clone()).map_err(no_thread)?;
-        let root_worker = RootWorker::spawn(&spec, &db).map_err(no_thread)?;
-        let roots = root_worker.as_ref().map(|worker| worker.roots.clone());
-        let view = ChainView::new(db.clone(), &tree, safe.clone(), finalized.clone(), roots);
+        let roots = Roots::of(&spec, &db);
+        let (labels, known) = ((safe.clone(), finalized.clone()), roots.clone());
+        let view = ChainView::new(db.clone(), &tree, labels.0, labels.1, known);
+        let published = Arc::new(ArcSwap::from_pointee(view));
+        let spawn = |roots| RootWorker::spawn(roots, Arc::clone(&published));
+        let root_worker = roots.map(spawn).transpose().map_err(no_thread)?;
         let journal = match config.durability {
             Durability::Off => None,
             Durability::Process => Some(db.journal(false)?),
@@ -82,7 +85,7 @@ impl Chain {
             persister,
             root_worker,
             journal,
-            published: Arc::new(ArcSwap::from_pointee(view)),
+            published,
             changes: broadcast::channel(CHANGES_KEPT).0,
             last_reverse: None,
             stopping: Arc::default(),

@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use arc_swap::ArcSwap;
 use banyan_chainspec::{ChainSpec, WideParams};
 use banyan_commitment::wide::wide_root;
 use banyan_primitives::{B256, B256Map, BlockRef, StateSource};
@@ -14,7 +15,7 @@ use banyan_state::SharedView;
 use banyan_storage::{BlockRead, Database};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{ChainError, machine::Chain, tree::Branch, view::from_tip};
+use crate::{ChainError, ChainView, machine::Chain};
 
 /// What is known of the roots of a `wide` chain, and what its headers carry of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ struct Book {
 struct Entries {
     roots: B256Map<Entry>,
     pending: usize,
+    /// At least as many entries are `Failed`.
+    failed: usize,
     /// The thread has ended: what is pending stays so.
     stopped: bool,
     /// For tests: the thread begins with nothing new.
@@ -55,7 +58,30 @@ enum Root {
     Failed(ChainError),
 }
 
+impl Entries {
+    fn leave(&mut self, block: BlockRef, result: Result<B256, ChainError>) {
+        let root = match result {
+            Ok(root) => Root::Known(root),
+            Err(error) => {
+                // Of a block whose ancestors have left the chain; it is tried again if they return.
+                tracing::debug!(number = block.number, hash = %block.hash, %error, "no state root");
+                self.failed += 1;
+                Root::Failed(error)
+            }
+        };
+        self.roots.insert(block.hash, Entry { number: block.number, root });
+        self.pending = self.pending.saturating_sub(1);
+    }
+}
+
 impl Roots {
+    /// Those of `spec`'s chain in `db`; `None` if its headers do not lag.
+    pub(crate) fn of(spec: &ChainSpec, db: &Database) -> Option<Self> {
+        let params = spec.commitment.wide()?;
+        let genesis = spec.genesis_header.number;
+        Some(Self { book: Arc::default(), db: db.clone(), params, genesis })
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.book.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,15 +166,16 @@ impl Roots {
         true
     }
 
-    fn leave(&self, block: BlockRef, result: Result<B256, ChainError>) {
-        if let Err(error) = &result {
-            tracing::error!(number = block.number, hash = %block.hash, %error, "no state root");
-        }
+    /// Blocks whose root could not be computed.
+    fn failed(&self) -> Vec<BlockRef> {
         let mut entries = self.entries();
-        let root = result.map_or_else(Root::Failed, Root::Known);
-        entries.roots.insert(block.hash, Entry { number: block.number, root });
-        entries.pending = entries.pending.saturating_sub(1);
-        self.book.changed.notify_all();
+        if std::mem::take(&mut entries.failed) == 0 {
+            return Vec::new();
+        }
+        let failed = entries.roots.iter().filter(|(_, e)| matches!(e.root, Root::Failed(_)));
+        let failed: Vec<_> = failed.map(|(hash, e)| BlockRef::new(e.number, *hash)).collect();
+        entries.failed = failed.len();
+        failed
     }
 
     /// Forgets what is stored, or on a branch that is given up.
@@ -178,34 +205,26 @@ impl Roots {
     }
 }
 
-/// A block whose root is wanted: the newest one of a branch.
-struct Job {
-    block: BlockRef,
-    branch: Branch,
-}
-
 /// The chain thread's end of the thread that computes roots.
 #[derive(Debug)]
 pub(crate) struct RootWorker {
     pub(crate) roots: Roots,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<BlockRef>>,
     done: Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl RootWorker {
-    /// Starts it; `None` on a chain whose headers do not lag.
-    pub(crate) fn spawn(spec: &ChainSpec, db: &Database) -> std::io::Result<Option<Self>> {
-        let Some(params) = spec.commitment.wide() else { return Ok(None) };
-        let genesis = spec.genesis_header.number;
-        let roots = Roots { book: Arc::default(), db: db.clone(), params, genesis };
+    /// Starts it.
+    pub(crate) fn spawn(roots: Roots, published: Arc<ArcSwap<ChainView>>) -> std::io::Result<Self> {
+        let params = roots.params;
         // Further behind than the lag, whoever brings another block waits.
         let (jobs, inbox) = bounded(usize::try_from(params.lag).unwrap_or(usize::MAX).min(64));
         let (ring, done) = bounded(1);
-        let worker = Worker { roots: roots.clone(), inbox, ring };
+        let worker = Worker { roots: roots.clone(), published, inbox, ring };
         let thread =
             std::thread::Builder::new().name("roots".into()).spawn(move || worker.run())?;
-        Ok(Some(Self { roots, jobs: Some(jobs), done, thread: Some(thread) }))
+        Ok(Self { roots, jobs: Some(jobs), done, thread: Some(thread) })
     }
 
     /// Rings after each root.
@@ -213,9 +232,10 @@ impl RootWorker {
         self.done.clone()
     }
 
-    fn submit(&self, block: BlockRef, branch: Branch) -> Result<(), ChainError> {
+    /// Waits if it is too far behind.
+    fn submit(&self, block: BlockRef) -> Result<(), ChainError> {
         let jobs = self.jobs.as_ref().ok_or(ChainError::Stopped)?;
-        jobs.send(Job { block, branch }).map_err(|_| ChainError::Stopped)
+        jobs.send(block).map_err(|_| ChainError::Stopped)
     }
 
     /// Ends the thread. What it has not begun stays undone.
@@ -230,29 +250,44 @@ impl RootWorker {
 
 struct Worker {
     roots: Roots,
-    inbox: Receiver<Job>,
+    published: Arc<ArcSwap<ChainView>>,
+    inbox: Receiver<BlockRef>,
     ring: Sender<()>,
 }
 
 impl Worker {
     fn run(self) {
-        while let Ok(job) = self.inbox.recv() {
+        while let Ok(block) = self.inbox.recv() {
             self.roots.pass();
             if self.roots.entries().stopped {
                 break;
             }
             let started = Instant::now();
-            let result = self.root(&job);
+            while !self.settle(block) {}
             metrics::histogram!("banyan_root_seconds").record(started.elapsed());
-            self.roots.leave(job.block, result);
             // Rings already, or nobody listens any more.
             let _ = self.ring.try_send(());
         }
     }
 
+    /// Enters the root after a block, or why there is none; false if the chain has moved meanwhile,
+    /// so that there may be one now.
+    fn settle(&self, block: BlockRef) -> bool {
+        let view = self.published.load_full();
+        let result = self.root(&view, block);
+        // Locked while it is looked at: who moves the chain looks for failures afterwards.
+        let mut entries = self.roots.entries();
+        if result.is_err() && !Arc::ptr_eq(&view, &self.published.load()) && !entries.stopped {
+            return false;
+        }
+        entries.leave(block, result);
+        self.roots.book.changed.notify_all();
+        true
+    }
+
     /// Over what is stored, whatever that is by now: never past a block without root.
-    fn root(&self, job: &Job) -> Result<B256, ChainError> {
-        let (tip, change) = from_tip(&self.roots.db, &job.branch)?;
+    fn root(&self, view: &ChainView, block: BlockRef) -> Result<B256, ChainError> {
+        let (tip, change) = view.from_tip(block)?;
         Ok(wide_root(&SharedView::new(&tip, 0), &change)?.root)
     }
 }
@@ -270,14 +305,24 @@ impl Chain {
         self.root_worker.as_ref().map(|worker| &worker.roots)
     }
 
-    /// Has the roots computed that are missing on the branch of a block in memory.
+    /// Has the roots computed that are missing on the branch of a block in memory, oldest first.
+    /// After the view that holds the block is published.
     pub(crate) fn want_roots(&self, tip: BlockRef) -> Result<(), ChainError> {
         let Some(worker) = &self.root_worker else { return Ok(()) };
-        let branch = self.tree.branch(tip);
-        for (index, block) in branch.blocks.iter().enumerate().rev() {
+        for block in self.tree.branch(tip).blocks.iter().rev() {
             if worker.roots.enter(block.block_ref()) {
-                let blocks = branch.blocks.iter().skip(index).cloned().collect();
-                worker.submit(block.block_ref(), Branch { blocks, base: branch.base })?;
+                worker.submit(block.block_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The chain has moved: blocks without root may have got their ancestors back.
+    pub(crate) fn retry_roots(&self) -> Result<(), ChainError> {
+        for block in self.roots().map(Roots::failed).unwrap_or_default() {
+            if self.tree.get(&block.hash).is_some() && self.available_header(&block.hash)?.is_some()
+            {
+                self.want_roots(block)?;
             }
         }
         Ok(())

@@ -203,7 +203,7 @@ impl ChainView {
     pub fn wide_state_at(&self, hash: &B256) -> Result<Option<(StateView, B256)>, ChainError> {
         let Some(header) = self.header_by_hash(hash)? else { return Ok(None) };
         let block = BlockRef::from(&header);
-        let (tip, state) = from_tip(&self.db, &self.tree.branch(block))?;
+        let (tip, state) = self.from_tip(block)?;
         let output = wide_root(&tip, &state)?;
         if tip.block() == block {
             return Ok(Some((tip, output.root)));
@@ -211,6 +211,31 @@ impl ChainView {
         let parent = tip.block();
         let layer = Layer { block, parent, state, nodes: output.nodes, ..Default::default() };
         Ok(Some((tip.with_layer(Arc::new(layer))?, output.root)))
+    }
+
+    /// The persisted tip, and all that leads from it to `block`: back to the block's branch, if the
+    /// database has gone past it, and up.
+    pub(crate) fn from_tip(&self, block: BlockRef) -> Result<(StateView, HashedDiff), ChainError> {
+        let (tip, branch) = (tip_view(&self.db)?, self.tree.branch(block));
+        let at = tip.block();
+        let mut above = branch.blocks;
+        let reached = match above.iter().position(|block| block.block_ref() == at) {
+            Some(persisted) => {
+                above.truncate(persisted);
+                true
+            }
+            None => branch.base == at,
+        };
+        let mut change = HashedDiff::default();
+        if !reached {
+            let txn = tip.transaction();
+            if txn.canonical_hash(branch.base.number)? != Some(branch.base.hash) {
+                return Err(SourceError::Stale(branch.base.hash).into());
+            }
+            change = banyan_state::reverse_layer(txn, branch.base.number)?.state;
+        }
+        above.iter().rev().for_each(|block| change.extend(&block.layer.state));
+        Ok((tip, change))
     }
 
     /// Height of the oldest block whose state can be read.
@@ -284,30 +309,6 @@ pub(crate) fn reverse_layer(db: &Database, base: BlockRef) -> Result<Layer, Chai
     layer.ok_or_else(|| {
         ChainError::Fault(format!("history leads from {from} to a wrong state of {base}"))
     })
-}
-
-/// The persisted tip, and all that leads from it to the newest block of `branch`: back to the
-/// branch's base, if the database has gone past it, and up.
-pub(crate) fn from_tip(
-    db: &Database,
-    branch: &Branch,
-) -> Result<(StateView, HashedDiff), ChainError> {
-    let tip = tip_view(db)?;
-    let at = tip.block();
-    let above = branch.blocks.iter().take_while(|block| block.block_ref() != at);
-    let mut above: Vec<_> = above.collect();
-    let reached = above.len() < branch.blocks.len() || branch.base == at;
-    let mut change = HashedDiff::default();
-    if !reached {
-        let txn = tip.transaction();
-        if txn.canonical_hash(branch.base.number)? != Some(branch.base.hash) {
-            return Err(SourceError::Stale(branch.base.hash).into());
-        }
-        change = banyan_state::reverse_layer(txn, branch.base.number)?.state;
-    }
-    above.reverse();
-    above.iter().for_each(|block| change.extend(&block.layer.state));
-    Ok((tip, change))
 }
 
 /// The state of the persisted tip, whatever block that is by now.

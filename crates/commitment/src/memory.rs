@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use banyan_primitives::{
     Account, B256, Bytes, SourceError, U256,
-    trie::{HashedDiff, Leaf, Nibbles, NodeChanges, NodeDiff, TrieId, TrieSource},
+    trie::{HashedDiff, Leaf, Nibbles, NodeChanges, NodeDiff, SlotKey, TrieId, TrieSource},
 };
 
 use crate::{CommitmentError, RootOutput, rebuild};
@@ -148,28 +148,30 @@ impl TrieSource for MemoryTrie {
         })
     }
 
-    fn accounts_between(
+    fn visit_accounts(
         &self,
-        first: &B256,
-        last: &B256,
+        (first, last): (&B256, &B256),
         limit: usize,
-    ) -> Result<Vec<(B256, Account)>, SourceError> {
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), SourceError> {
         let accounts = self.accounts.range(*first..=*last).take(limit);
-        Ok(accounts.map(|(key, account)| (*key, *account)).collect())
+        accounts.for_each(|(key, account)| visit(*key, *account));
+        Ok(())
     }
 
-    fn slots_between(
+    fn visit_slots(
         &self,
-        first: &(B256, B256),
-        last: &(B256, B256),
+        (first, last): (&SlotKey, &SlotKey),
         limit: usize,
-    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
         let accounts = self.storage.range(first.0..=last.0);
         let slots = accounts.flat_map(|(account, slots)| {
             let from = if *account == first.0 { first.1 } else { B256::ZERO };
-            slots.range(from..).map(|(slot, value)| (*account, *slot, *value))
+            slots.range(from..).map(|(slot, value)| ((*account, *slot), *value))
         });
-        let inside = slots.take_while(|(account, slot, _)| (account, slot) <= (&last.0, &last.1));
-        Ok(inside.take(limit).collect())
+        let inside = slots.take_while(|(key, _)| key <= last).take(limit);
+        inside.for_each(|(key, value)| visit(key, value));
+        Ok(())
     }
 }

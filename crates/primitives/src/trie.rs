@@ -135,66 +135,70 @@ pub trait TrieSource {
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError>;
 
-    /// Accounts in order of key, `first` ≤ key ≤ `last`, at most `limit`.
-    fn accounts_between(
+    /// Visits accounts in order of key, `first` ≤ key ≤ `last`, at most `limit`.
+    fn visit_accounts(
         &self,
-        first: &B256,
-        last: &B256,
+        (first, last): (&B256, &B256),
         limit: usize,
-    ) -> Result<Vec<(B256, Account)>, SourceError> {
-        let leaves = between(self, TrieId::Accounts, first, last, limit)?;
-        let account = |(key, leaf)| match leaf {
-            Leaf::Account(account) => Some((key, account)),
-            Leaf::Slot(_) => None,
-        };
-        Ok(leaves.into_iter().filter_map(account).collect())
-    }
-
-    /// Slots of all accounts in order of (account, slot), `first` ≤ key ≤ `last`, at most `limit`.
-    ///
-    /// As provided it asks account by account; where slots lie in one table, one range is better.
-    fn slots_between(
-        &self,
-        first: &(B256, B256),
-        last: &(B256, B256),
-        limit: usize,
-    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
-        slots_by_account(self, first, last, limit)
-    }
-}
-
-/// [`TrieSource::slots_between`], account by account.
-pub fn slots_by_account<S: TrieSource + ?Sized>(
-    source: &S,
-    first: &(B256, B256),
-    last: &(B256, B256),
-    limit: usize,
-) -> Result<Vec<(B256, B256, U256)>, SourceError> {
-    let mut found = Vec::new();
-    for (account, _) in source.accounts_between(&first.0, &last.0, usize::MAX)? {
-        let from = if account == first.0 { first.1 } else { B256::ZERO };
-        let to = if account == last.0 { last.1 } else { B256::repeat_byte(0xff) };
-        let trie = TrieId::Storage(account);
-        for (slot, leaf) in between(source, trie, &from, &to, limit - found.len())? {
-            if let Leaf::Slot(value) = leaf {
-                found.push((account, slot, value));
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), SourceError> {
+        for (key, leaf) in between(self, TrieId::Accounts, (first, last), limit)? {
+            if let Leaf::Account(account) = leaf {
+                visit(key, account);
             }
         }
-        if found.len() >= limit {
-            break;
-        }
+        Ok(())
     }
-    Ok(found)
+
+    /// Visits slots of all accounts in order of (account, slot), `first` ≤ key ≤ `last`, at most
+    /// `limit`.
+    ///
+    /// As provided it asks account by account; where slots lie in one table, one range is better.
+    fn visit_slots(
+        &self,
+        (first, last): (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        visit_slots_by_account(self, (first, last), limit, visit)
+    }
 }
 
-/// Leaves with `first` ≤ key ≤ `last`.
+/// Account and slot, hashed.
+pub type SlotKey = (B256, B256);
+
+/// [`TrieSource::visit_slots`], account by account.
+pub fn visit_slots_by_account<S: TrieSource + ?Sized>(
+    source: &S,
+    (first, last): (&SlotKey, &SlotKey),
+    mut limit: usize,
+    visit: &mut dyn FnMut(SlotKey, U256),
+) -> Result<(), SourceError> {
+    let mut accounts = Vec::new();
+    source.visit_accounts((&first.0, &last.0), usize::MAX, &mut |key, _| accounts.push(key))?;
+    for account in accounts {
+        let from = if account == first.0 { first.1 } else { B256::ZERO };
+        let to = if account == last.0 { last.1 } else { B256::repeat_byte(0xff) };
+        for (slot, leaf) in between(source, TrieId::Storage(account), (&from, &to), limit)? {
+            if let Leaf::Slot(value) = leaf {
+                visit((account, slot), value);
+                limit -= 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At most `limit` leaves with `first` ≤ key ≤ `last`.
 fn between<S: TrieSource + ?Sized>(
     source: &S,
     trie: TrieId,
-    first: &B256,
-    last: &B256,
+    (first, last): (&B256, &B256),
     limit: usize,
 ) -> Result<Vec<(B256, Leaf)>, SourceError> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
     let (low, high) = (Nibbles::unpack(first), Nibbles::unpack(last));
     let prefix = low.slice(..low.common_prefix_length(&high));
     let mut leaves = source.leaves(trie, &prefix, *first, limit)?;

@@ -1,6 +1,9 @@
 //! Ranges over the slots of all accounts, for trees in which they lie beside each other.
 
-use banyan_primitives::{B256, SourceError, U256, trie::slots_by_account};
+use banyan_primitives::{
+    B256, SourceError, U256,
+    trie::{SlotKey, visit_slots_by_account},
+};
 use banyan_storage::StateRead;
 
 use crate::{
@@ -8,22 +11,20 @@ use crate::{
     merge::{Entries, merge},
 };
 
-/// Account and slot, hashed.
-type SlotKey = (B256, B256);
-
 /// Slots in order of key, layers (newest first) over the database: as
-/// [`slots_between`](banyan_primitives::trie::TrieSource::slots_between) says.
-pub(crate) fn slots_between(
+/// [`TrieSource::visit_slots`](banyan_primitives::trie::TrieSource::visit_slots) says.
+pub(crate) fn visit_slots(
     view: &StateView,
     layers: &[&Layer],
     (first, last): (&SlotKey, &SlotKey),
     limit: usize,
-) -> Result<Vec<(B256, B256, U256)>, SourceError> {
+    visit: &mut dyn FnMut(SlotKey, U256),
+) -> Result<(), SourceError> {
     let wiped = |layer: &&Layer| {
         layer.state.storage.range(first.0..=last.0).any(|(_, storage)| storage.wiped)
     };
     if layers.iter().any(wiped) {
-        return slots_by_account(view, first, last, limit);
+        return visit_slots_by_account(view, (first, last), limit, visit);
     }
     let mut sources: Vec<Entries<'_, SlotKey, U256>> = Vec::new();
     // Every deletion hides at most one slot of the database.
@@ -35,10 +36,18 @@ pub(crate) fn slots_between(
             sources.push(Box::new(entries.into_iter().map(Ok)));
         }
     }
-    let stored = view.transaction().slots_between(first, last, limit.saturating_add(hidden))?;
-    sources.push(Box::new(stored.into_iter().map(|(a, s, value)| Ok(((a, s), Some(value))))));
-    let merged = merge(sources, limit)?;
-    Ok(merged.into_iter().map(|((account, slot), value)| (account, slot, value)).collect())
+    let txn = view.transaction();
+    if sources.is_empty() {
+        return Ok(txn.visit_slots((first, last), limit, visit)?);
+    }
+    let mut stored = Vec::new();
+    let more = limit.saturating_add(hidden);
+    txn.visit_slots((first, last), more, &mut |key, value| stored.push(Ok((key, Some(value)))))?;
+    sources.push(Box::new(stored.into_iter()));
+    for (key, value) in merge(sources, limit)? {
+        visit(key, value);
+    }
+    Ok(())
 }
 
 /// What a layer says about slots with `first` ≤ key ≤ `last`.

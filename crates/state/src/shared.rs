@@ -5,7 +5,7 @@ use std::{
 
 use banyan_primitives::{
     Account, Address, B256, Bytes, HashMap, SourceError, StateSource, U256,
-    trie::{Leaf, Nibbles, TrieId, TrieSource},
+    trie::{Leaf, Nibbles, SlotKey, TrieId, TrieSource},
 };
 
 use crate::StateView;
@@ -111,13 +111,13 @@ impl TrieSource for SharedView<'_> {
         self.view().leaves(trie, prefix, from, limit)
     }
 
-    fn slots_between(
+    fn visit_slots(
         &self,
-        first: &(B256, B256),
-        last: &(B256, B256),
+        range: (&SlotKey, &SlotKey),
         limit: usize,
-    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
-        self.view().slots_between(first, last, limit)
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        self.view().visit_slots(range, limit, visit)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use banyan_primitives::{
     Account, B256, Bytes, SourceError, U256,
-    trie::{Leaf, Nibbles, NodeChanges, TrieId, TrieSource},
+    trie::{Leaf, Nibbles, NodeChanges, SlotKey, TrieId, TrieSource},
 };
 use banyan_storage::{Read, StateRead};
 
@@ -54,22 +54,22 @@ impl TrieSource for FlatState<'_> {
         leaves(self.txn, &[], trie, &KeyRange::new(prefix, from), limit)
     }
 
-    fn accounts_between(
+    fn visit_accounts(
         &self,
-        first: &B256,
-        last: &B256,
+        range: (&B256, &B256),
         limit: usize,
-    ) -> Result<Vec<(B256, Account)>, SourceError> {
-        Ok(self.txn.accounts(first, successor(last).as_ref(), limit)?)
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), SourceError> {
+        Ok(self.txn.visit_accounts(range, limit, visit)?)
     }
 
-    fn slots_between(
+    fn visit_slots(
         &self,
-        first: &(B256, B256),
-        last: &(B256, B256),
+        range: (&SlotKey, &SlotKey),
         limit: usize,
-    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
-        Ok(self.txn.slots_between(first, last, limit)?)
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        Ok(self.txn.visit_slots(range, limit, visit)?)
     }
 }
 

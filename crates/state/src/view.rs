@@ -2,14 +2,14 @@ use std::sync::{Arc, Mutex};
 
 use banyan_primitives::{
     Account, Address, B256, BlockRef, Bytes, KeyRule, SourceError, StateSource, U256,
-    trie::{Leaf, Nibbles, TrieId, TrieSource},
+    trie::{Leaf, Nibbles, SlotKey, TrieId, TrieSource},
 };
 use banyan_storage::{BlockRead, Database, Marker, Read, ReadTxn, StateRead};
 
 use crate::{
     Layer,
     history::oldest_state,
-    range::slots_between,
+    range::visit_slots,
     source::{KeyRange, first_node, leaves},
 };
 
@@ -238,12 +238,12 @@ impl TrieSource for StateView {
         leaves(&self.txn, &self.layer_refs()?, trie, &KeyRange::new(prefix, from), limit)
     }
 
-    fn slots_between(
+    fn visit_slots(
         &self,
-        first: &(B256, B256),
-        last: &(B256, B256),
+        range: (&SlotKey, &SlotKey),
         limit: usize,
-    ) -> Result<Vec<(B256, B256, U256)>, SourceError> {
-        slots_between(self, &self.layer_refs()?, (first, last), limit)
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        visit_slots(self, &self.layer_refs()?, range, limit, visit)
     }
 }

@@ -1,11 +1,14 @@
 use std::cmp::Ordering;
 
 use banyan_primitives::{
-    B256,
+    Account, B256, U256,
     trie::{HashedDiff, HashedStorageDiff, Leaf, TrieSource},
 };
 
-use super::{leaves::Leaves, path::Spot};
+use super::{
+    forest::{Forest, Node},
+    path::Spot,
+};
 use crate::CommitmentError;
 
 /// A leaf afterwards; `None` if it is gone.
@@ -21,68 +24,83 @@ pub(crate) fn changes<S: TrieSource>(
     for (id, account) in &diff.accounts {
         // An account is listed with its slots even if its own leaf, which does not tell of them,
         // stays as it is: to look is cheaper than to hash its bucket again.
-        let same = diff.storage.contains_key(id)
-            && parent.accounts_between(id, id, 1)?.first().map(|(_, account)| *account) == *account;
-        if !same {
+        if !diff.storage.contains_key(id) || self::account(parent, id)? != *account {
             changes.push((Spot::account(id), account.map(Leaf::Account)));
         }
     }
     for (id, storage) in &diff.storage {
-        let slot = |(slot, value)| (Spot::slot(id, slot), leaf(value));
         if storage.wiped {
-            changes.extend(wiped(parent, id, storage)?);
+            wipe(parent, id, storage, &mut changes)?;
         }
-        changes.extend(storage.slots.iter().map(|(key, value)| slot((key, *value))));
+        let leaf = |value: &U256| (!value.is_zero()).then_some(Leaf::Slot(*value));
+        let slots = storage.slots.iter();
+        changes.extend(slots.map(|(slot, value)| (Spot::slot(id, slot), leaf(value))));
     }
     // Two sorted lists, nearly: a stable sort makes use of that.
     changes.sort_by_key(|(spot, _)| *spot);
     Ok(changes)
 }
 
-fn leaf(value: banyan_primitives::U256) -> Option<Leaf> {
-    (!value.is_zero()).then_some(Leaf::Slot(value))
+fn account<S: TrieSource>(state: &S, id: &B256) -> Result<Option<Account>, CommitmentError> {
+    let mut found = None;
+    state.visit_accounts((id, id), 1, &mut |_, account| found = Some(account))?;
+    Ok(found)
 }
 
 /// The slots that a wipe takes away.
-fn wiped<S: TrieSource>(
+fn wipe<S: TrieSource>(
     parent: &S,
     id: &B256,
     storage: &HashedStorageDiff,
-) -> Result<Vec<Change>, CommitmentError> {
+    changes: &mut Vec<Change>,
+) -> Result<(), CommitmentError> {
     let (first, last) = ((*id, B256::ZERO), (*id, B256::repeat_byte(0xff)));
-    let old = parent.slots_between(&first, &last, usize::MAX)?.into_iter();
-    let gone = old.filter(|(_, slot, _)| !storage.slots.contains_key(slot));
-    Ok(gone.map(|(id, slot, _)| (Spot::slot(&id, &slot), None)).collect())
+    parent.visit_slots((&first, &last), usize::MAX, &mut |(_, slot), _| {
+        if !storage.slots.contains_key(&slot) {
+            changes.push((Spot::slot(id, &slot), None));
+        }
+    })?;
+    Ok(())
 }
 
-/// `leaves` with `changes`, both in order; `None` if that makes no difference.
-pub(crate) fn apply(leaves: &Leaves, changes: &[Change]) -> Option<Leaves> {
-    let mut after = Vec::with_capacity(leaves.len() + changes.len());
+/// Leaves that are laid out, in order.
+pub(crate) type Leaves = Vec<(Spot, Node)>;
+
+/// Writes `leaves` with `changes`, both in order, to `after`; false if that makes no difference.
+pub(crate) fn apply(
+    forest: &mut Forest,
+    leaves: &Leaves,
+    changes: &[Change],
+    after: &mut Leaves,
+) -> bool {
     let (mut old, mut new) = (leaves.iter().peekable(), changes.iter().peekable());
     let mut differs = false;
     loop {
         let order = match (old.peek(), new.peek()) {
-            (None, None) => break,
+            (None, None) => return differs,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some((old, _)), Some((new, _))) => old.cmp(new),
         };
         let before = if order == Ordering::Greater { None } else { old.next() };
         let change = if order == Ordering::Less { None } else { new.next() };
-        let now = match change {
-            Some((spot, leaf)) => leaf.map(|leaf| (*spot, leaf)),
-            None => before.copied(),
-        };
-        differs |= now != before.copied();
-        after.extend(now);
+        match (before, change) {
+            (before, None) => after.extend(before),
+            (None, Some((_, None))) => {}
+            (Some(_), Some((_, None))) => differs = true,
+            (Some((spot, node)), Some((_, Some(leaf)))) if forest.is_leaf(*node, leaf) => {
+                after.push((*spot, *node));
+            }
+            (_, Some((spot, Some(leaf)))) => {
+                after.push((*spot, forest.leaf(spot, leaf)));
+                differs = true;
+            }
+        }
     }
-    differs.then_some(after)
 }
 
 #[cfg(test)]
 mod tests {
-    use banyan_primitives::U256;
-
     use super::*;
 
     fn slot(byte: u8, value: u64) -> (Spot, Leaf) {
@@ -90,24 +108,38 @@ mod tests {
         (Spot::slot(&id, &id), Leaf::Slot(U256::from(value)))
     }
 
-    fn change((spot, leaf): (Spot, Leaf)) -> Change {
-        (spot, Some(leaf))
+    fn check(leaves: &[(Spot, Leaf)], changes: &[Change], expected: Option<&[(Spot, Leaf)]>) {
+        let mut forest = Forest::default();
+        let laid_out = |(spot, leaf): &_| (*spot, forest.leaf(spot, leaf));
+        let leaves: Vec<_> = leaves.iter().map(laid_out).collect();
+        let mut after = Vec::new();
+        let differs = apply(&mut forest, &leaves, changes, &mut after);
+        assert_eq!(differs, expected.is_some());
+        let expected = expected.unwrap_or_default();
+        let same = |((spot, node), (other, leaf)): (&(Spot, Node), &_)| {
+            spot == other && forest.is_leaf(*node, leaf)
+        };
+        assert!(!differs || after.len() == expected.len() && after.iter().zip(expected).all(same));
     }
 
     #[test]
     fn leaves_are_added_replaced_and_removed() {
-        let leaves = vec![slot(2, 2), slot(4, 4), slot(6, 6)];
+        let leaves = [slot(2, 2), slot(4, 4), slot(6, 6)];
+        let set = |byte, value| (slot(byte, 0).0, Some(slot(byte, value).1));
         let gone = |byte| (slot(byte, 0).0, None);
-        let changes =
-            [change(slot(1, 1)), change(slot(4, 5)), gone(5), gone(6), change(slot(7, 7))];
-        let after = vec![slot(1, 1), slot(2, 2), slot(4, 5), slot(7, 7)];
-        assert_eq!(apply(&leaves, &changes), Some(after));
+        let changes = [set(1, 1), set(4, 5), gone(5), gone(6), set(7, 7)];
+        check(&leaves, &changes, Some(&[slot(1, 1), slot(2, 2), slot(4, 5), slot(7, 7)]));
     }
 
     #[test]
     fn changes_that_change_nothing_are_noticed() {
-        let leaves = vec![slot(2, 2), slot(4, 4)];
-        assert_eq!(apply(&leaves, &[change(slot(4, 4)), (slot(5, 0).0, None)]), None);
-        assert_eq!(apply(&Vec::new(), &[(slot(5, 0).0, None)]), None);
+        let same = (slot(4, 0).0, Some(slot(4, 4).1));
+        check(&[slot(2, 2), slot(4, 4)], &[same, (slot(5, 0).0, None)], None);
+        check(&[], &[(slot(5, 0).0, None)], None);
+        let id = B256::repeat_byte(9);
+        let account = |nonce| Leaf::Account(Account { nonce, ..Default::default() });
+        let at = Spot::account(&id);
+        check(&[slot(2, 2), (at, account(1))], &[(at, Some(account(1)))], None);
+        check(&[(at, account(1))], &[(at, Some(account(2)))], Some(&[(at, account(2))]));
     }
 }

@@ -7,12 +7,25 @@ use super::{
 };
 
 /// A hash in a [`Forest`], known or still to be computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node(u32);
 
 impl Node {
     /// The empty subtree.
     pub(crate) const EMPTY: Self = Self(0);
+
+    /// Marks leaves, whose hashes lie apart.
+    const LEAF: u32 = 1 << 31;
+
+    fn new(index: usize, mark: u32) -> Self {
+        let index = u32::try_from(index).ok().filter(|index| *index < Self::LEAF);
+        Self(index.expect("fewer than 2^31 nodes in a batch") | mark)
+    }
+
+    /// Its index among the leaves.
+    fn leaf(self) -> Option<usize> {
+        (self.0 & Self::LEAF != 0).then_some((self.0 & !Self::LEAF) as usize)
+    }
 }
 
 /// An inner node that waits for its children.
@@ -27,40 +40,64 @@ struct Job {
 /// it level by level, so that every level is one batch.
 #[derive(Debug)]
 pub(crate) struct Forest {
+    /// Of inner nodes, and those that are known; the first is empty.
     hashes: Vec<Hash>,
-    leaves: Vec<([u8; 64], Node)>,
-    /// Account records, and which of `leaves` waits for the hash.
-    records: Vec<([u8; 128], usize)>,
     /// Inner nodes by depth.
     levels: Vec<Vec<Job>>,
+    /// What is hashed to leaves, and their hashes as far as they are computed.
+    leaves: Vec<[u8; 64]>,
+    leaf_hashes: Vec<Hash>,
+    /// Account records, and the leaves that wait for their hashes.
+    records: Vec<[u8; 128]>,
+    record_leaves: Vec<usize>,
 }
 
 impl Default for Forest {
     fn default() -> Self {
-        Self { hashes: vec![EMPTY], leaves: Vec::new(), records: Vec::new(), levels: Vec::new() }
+        Self {
+            hashes: vec![EMPTY],
+            levels: Vec::new(),
+            leaves: Vec::new(),
+            leaf_hashes: Vec::new(),
+            records: Vec::new(),
+            record_leaves: Vec::new(),
+        }
     }
 }
 
 impl Forest {
     /// A hash that is known.
     pub(crate) fn known(&mut self, hash: Hash) -> Node {
-        let node =
-            Node(u32::try_from(self.hashes.len()).expect("fewer than 2^32 nodes in a batch"));
+        let node = Node::new(self.hashes.len(), 0);
         self.hashes.push(hash);
         node
     }
 
     /// A leaf.
     pub(crate) fn leaf(&mut self, spot: &Spot, leaf: &Leaf) -> Node {
-        let node = self.known(EMPTY);
-        let mut block = [0; 64];
-        block[..32].copy_from_slice(spot.id());
-        match leaf {
-            Leaf::Slot(value) => block[32..].copy_from_slice(&value.to_be_bytes::<32>()),
-            Leaf::Account(account) => self.records.push((record(account), self.leaves.len())),
-        }
-        self.leaves.push((block, node));
+        let node = Node::new(self.leaves.len(), Node::LEAF);
+        let value = match leaf {
+            Leaf::Slot(value) => value.to_be_bytes(),
+            Leaf::Account(account) => {
+                self.records.push(record(account));
+                self.record_leaves.push(self.leaves.len());
+                EMPTY
+            }
+        };
+        self.leaves.push(words(spot.id(), &value));
         node
+    }
+
+    /// Whether `node`, a leaf that is laid out and not yet hashed, has the value of `leaf`.
+    pub(crate) fn is_leaf(&self, node: Node, leaf: &Leaf) -> bool {
+        let Some(index) = node.leaf() else { return false };
+        match leaf {
+            Leaf::Slot(value) => self.leaves[index][32..] == value.to_be_bytes::<32>(),
+            Leaf::Account(account) => self
+                .record_leaves
+                .binary_search(&index)
+                .is_ok_and(|at| self.records[at] == record(account)),
+        }
     }
 
     /// The inner node at `depth` (0: the root) over two halves, not both of them empty.
@@ -92,41 +129,39 @@ impl Forest {
     }
 
     fn run_with(&mut self, hasher: &impl BatchHasher) {
-        let records: Vec<_> = self.records.iter().map(|(record, _)| *record).collect();
-        let mut out = vec![EMPTY; records.len()];
-        hasher.hash(&Context::RECORD, &records, &mut out);
-        for ((_, leaf), value) in self.records.drain(..).zip(&out) {
-            self.leaves[leaf].0[32..].copy_from_slice(value);
+        let mut values = vec![EMPTY; self.records.len()];
+        hasher.hash(&Context::RECORD, &self.records, &mut values);
+        for (leaf, value) in self.record_leaves.iter().zip(values) {
+            self.leaves[*leaf][32..].copy_from_slice(&value);
         }
-        let blocks: Vec<_> = self.leaves.iter().map(|(block, _)| *block).collect();
-        out.resize(blocks.len(), EMPTY);
-        hasher.hash(&Context::LEAF, &blocks, &mut out);
-        for ((_, node), hash) in self.leaves.drain(..).zip(&out) {
-            self.hashes[node.0 as usize] = *hash;
-        }
-        let mut blocks = blocks;
+        self.leaf_hashes = vec![EMPTY; self.leaves.len()];
+        hasher.hash(&Context::LEAF, &self.leaves, &mut self.leaf_hashes);
+        let (mut blocks, mut hashes) = (Vec::new(), Vec::new());
         while let Some(jobs) = self.levels.pop() {
             blocks.clear();
-            blocks.extend(jobs.iter().map(|job| self.block(job)));
-            out.resize(jobs.len(), EMPTY);
-            hasher.hash(&Context::INNER, &blocks, &mut out);
-            for (job, hash) in jobs.iter().zip(&out) {
+            blocks.extend(jobs.iter().map(|job| words(self.hash(job.left), self.hash(job.right))));
+            hashes.resize(jobs.len(), EMPTY);
+            hasher.hash(&Context::INNER, &blocks, &mut hashes);
+            for (job, hash) in jobs.iter().zip(&hashes) {
                 self.hashes[job.out.0 as usize] = *hash;
             }
         }
     }
 
-    fn block(&self, job: &Job) -> [u8; 64] {
-        let mut block = [0; 64];
-        block[..32].copy_from_slice(self.hash(job.left));
-        block[32..].copy_from_slice(self.hash(job.right));
-        block
-    }
-
     /// A hash, known from the beginning or since [`Forest::run`].
     pub(crate) fn hash(&self, node: Node) -> &Hash {
-        &self.hashes[node.0 as usize]
+        match node.leaf() {
+            Some(index) => &self.leaf_hashes[index],
+            None => &self.hashes[node.0 as usize],
+        }
     }
+}
+
+fn words(first: &Hash, second: &Hash) -> [u8; 64] {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(first);
+    block[32..].copy_from_slice(second);
+    block
 }
 
 /// Where the right half of sorted `leaves` begins, at `depth`.

@@ -1,5 +1,7 @@
+use std::cell::Cell;
+
 use banyan_primitives::{
-    B256,
+    Account, B256,
     trie::{Leaf, Nibbles, TrieId, TrieSource},
 };
 
@@ -9,8 +11,8 @@ use super::{
 };
 use crate::{CommitmentError, error::damaged};
 
-/// Leaves in order of path.
-pub(crate) type Leaves = Vec<(Spot, Leaf)>;
+/// Takes what is read, leaf by leaf.
+type Visit<'a> = &'a mut dyn FnMut(Spot, Leaf);
 
 /// Most accounts and most slots to be read.
 #[derive(Clone, Copy, Debug)]
@@ -25,104 +27,155 @@ pub(crate) fn read_leaves<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     limit: Limit,
-) -> Result<Leaves, CommitmentError> {
-    let mut leaves = if prefix.depth() <= SHARED_BITS {
-        read_wide(source, prefix, limit)?
-    } else {
-        read_deep(source, prefix, limit)?
-    };
+) -> Result<Vec<(Spot, Leaf)>, CommitmentError> {
+    let mut leaves = Vec::new();
+    visit_leaves(source, prefix, limit, &mut |spot, leaf| leaves.push((spot, leaf)))?;
     leaves.sort_unstable_by_key(|(spot, _)| *spot);
+    distinct(prefix, &leaves)?;
     Ok(leaves)
 }
 
-/// Every leaf of a bucket. `near` is a leaf below `prefix`, in the bucket or to be put there: mostly
-/// it belongs to the same account as those in the bucket, which saves to look for the account.
-pub(crate) fn read_bucket<S: TrieSource>(
+/// Sorted leaves must have paths of their own.
+pub(crate) fn distinct<T: AsRef<Spot>>(
+    prefix: &Prefix,
+    leaves: &[T],
+) -> Result<(), CommitmentError> {
+    let same = |pair: &[T]| matches!(pair, [a, b] if a.as_ref().same_path(b.as_ref()));
+    if leaves.windows(2).any(same) {
+        return Err(damage(prefix, "two leaves with one path"));
+    }
+    Ok(())
+}
+
+fn visit_leaves<S: TrieSource>(
+    source: &S,
+    prefix: &Prefix,
+    limit: Limit,
+    visit: Visit<'_>,
+) -> Result<(), CommitmentError> {
+    if prefix.depth() <= SHARED_BITS {
+        visit_wide(source, prefix, limit, visit)
+    } else {
+        visit_deep(source, prefix, limit, visit)
+    }
+}
+
+/// Visits every leaf of a bucket: accounts in order, then slots in order. `near` is a leaf below
+/// `prefix`, in the bucket or to be put there: mostly it belongs to the same account as those in the
+/// bucket, which saves to look for the account.
+pub(crate) fn visit_bucket<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     bucket: &Bucket,
     near: &Spot,
-) -> Result<Leaves, CommitmentError> {
-    let most = |count| if count == MANY { usize::MAX } else { usize::from(count) };
+    visit: Visit<'_>,
+) -> Result<(), CommitmentError> {
     // One more than there should be, so that too many are noticed.
-    let more = |count| if count == 0 { 0 } else { most(count).saturating_add(1) };
-    let complete = |leaves: &Leaves| {
-        let slots = leaves.iter().filter(|(spot, _)| spot.is_slot()).count();
-        let fits = |found: usize, count| count == MANY || found == usize::from(count);
-        fits(slots, bucket.slots) && fits(leaves.len() - slots, bucket.accounts)
+    let more = |count| match count {
+        0 => 0,
+        MANY => usize::MAX,
+        count => usize::from(count) + 1,
     };
-    if prefix.depth() > SHARED_BITS && bucket.accounts == 0 && near.is_slot() {
-        let leaves = slots_of(source, prefix, near.account_id(), more(bucket.slots))?;
-        if complete(&leaves) {
-            return Ok(leaves);
-        }
-    }
+    let (accounts, slots) = (Cell::new(0), Cell::new(0));
+    let mut counted = |spot: Spot, leaf| {
+        let count = if spot.is_slot() { &slots } else { &accounts };
+        count.set(count.get() + 1);
+        visit(spot, leaf);
+    };
     let deep = prefix.depth() > SHARED_BITS;
-    let accounts = if deep { usize::MAX } else { more(bucket.accounts) };
-    let limit = Limit { accounts, slots: more(bucket.slots) };
-    let leaves = read_leaves(source, prefix, limit)?;
-    if complete(&leaves) { Ok(leaves) } else { Err(damage(prefix, "a bucket has other leaves")) }
+    if deep && bucket.accounts == 0 && near.is_slot() {
+        let account = near.account_id();
+        visit_slots(source, prefix, account, more(bucket.slots), &mut counted)?;
+        if slots.get() < usize::from(bucket.slots) {
+            // Slots of another account whose id begins alike: somebody worked hard for that.
+            for (other, _) in accounts_of(source, prefix)? {
+                if other != account {
+                    visit_slots(source, prefix, other, more(bucket.slots), &mut counted)?;
+                }
+            }
+        }
+    } else {
+        let limit = Limit { accounts: more(bucket.accounts), slots: more(bucket.slots) };
+        visit_leaves(source, prefix, limit, &mut counted)?;
+    }
+    let fits = |found: usize, count| found == usize::from(count) || count == MANY;
+    if fits(accounts.get(), bucket.accounts) && fits(slots.get(), bucket.slots) {
+        return Ok(());
+    }
+    Err(damage(prefix, "a bucket has other leaves"))
 }
 
 /// A prefix of account ids: two ranges of the flat state.
-fn read_wide<S: TrieSource>(
+fn visit_wide<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     limit: Limit,
-) -> Result<Leaves, CommitmentError> {
+    visit: Visit<'_>,
+) -> Result<(), CommitmentError> {
     let (first, last) = prefix.ends();
     let (first, last) = (id(&first[..32]), id(&last[..32]));
-    let mut leaves = Vec::new();
     if limit.accounts > 0 {
-        let accounts = source.accounts_between(&first, &last, limit.accounts)?;
-        let leaf = |(id, account): &_| (Spot::account(id), Leaf::Account(*account));
-        leaves.extend(accounts.iter().map(leaf));
+        let visit = &mut |id, account| visit(Spot::account(&id), Leaf::Account(account));
+        source.visit_accounts((&first, &last), limit.accounts, visit)?;
     }
     if limit.slots > 0 {
-        let (lowest, highest) = ((first, B256::ZERO), (last, B256::repeat_byte(0xff)));
-        let slots = source.slots_between(&lowest, &highest, limit.slots)?;
-        let leaf = |(id, slot, value): &_| (Spot::slot(id, slot), Leaf::Slot(*value));
-        leaves.extend(slots.iter().map(leaf));
+        let range = ((first, B256::ZERO), (last, B256::repeat_byte(0xff)));
+        let visit = &mut |(id, slot), value| visit(Spot::slot(&id, &slot), Leaf::Slot(value));
+        source.visit_slots((&range.0, &range.1), limit.slots, visit)?;
     }
-    Ok(leaves)
+    Ok(())
 }
 
 /// A prefix within the slots of an account, or of the few whose ids begin alike.
-fn read_deep<S: TrieSource>(
+fn visit_deep<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     limit: Limit,
-) -> Result<Leaves, CommitmentError> {
+    visit: Visit<'_>,
+) -> Result<(), CommitmentError> {
+    let accounts = accounts_of(source, prefix)?;
+    for (account, record) in &accounts {
+        let spot = Spot::account(account);
+        if prefix.contains(&spot) {
+            visit(spot, Leaf::Account(*record));
+        }
+    }
+    for (account, _) in accounts {
+        visit_slots(source, prefix, account, limit.slots, visit)?;
+    }
+    Ok(())
+}
+
+/// The accounts whose slots can be below `prefix`, which is within them: hardly ever more than one.
+fn accounts_of<S: TrieSource>(
+    source: &S,
+    prefix: &Prefix,
+) -> Result<Vec<(B256, Account)>, CommitmentError> {
     let (first, _) = prefix.ends();
     let (mut lowest, mut highest) = (B256::ZERO, B256::repeat_byte(0xff));
     lowest[..8].copy_from_slice(&first[..8]);
     highest[..8].copy_from_slice(&first[..8]);
-    let mut leaves = Vec::new();
-    for (account, record) in source.accounts_between(&lowest, &highest, limit.accounts)? {
-        let spot = Spot::account(&account);
-        if prefix.contains(&spot) {
-            leaves.push((spot, Leaf::Account(record)));
-        }
-        leaves.extend(slots_of(source, prefix, account, limit.slots)?);
-    }
-    Ok(leaves)
+    let mut accounts = Vec::new();
+    let visit = &mut |account, record| accounts.push((account, record));
+    source.visit_accounts((&lowest, &highest), usize::MAX, visit)?;
+    Ok(accounts)
 }
 
 /// The slots of `account` below `prefix`, which is within them.
-fn slots_of<S: TrieSource>(
+fn visit_slots<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     account: B256,
     limit: usize,
-) -> Result<Leaves, CommitmentError> {
-    if limit == 0 {
-        return Ok(Vec::new());
+    visit: Visit<'_>,
+) -> Result<(), CommitmentError> {
+    if limit > 0 {
+        let (first, last) = prefix.ends();
+        let range = ((account, id(&first[8..])), (account, id(&last[8..])));
+        let visit = &mut |(_, slot), value| visit(Spot::slot(&account, &slot), Leaf::Slot(value));
+        source.visit_slots((&range.0, &range.1), limit, visit)?;
     }
-    let (first, last) = prefix.ends();
-    let range = ((account, id(&first[8..])), (account, id(&last[8..])));
-    let slots = source.slots_between(&range.0, &range.1, limit)?;
-    let leaf = |(_, slot, value): &_| (Spot::slot(&account, slot), Leaf::Slot(*value));
-    Ok(slots.iter().map(leaf).collect())
+    Ok(())
 }
 
 fn id(bytes: &[u8]) -> B256 {

@@ -3,7 +3,7 @@ use rayon::prelude::*;
 
 use super::{
     forest::{Forest, Node},
-    leaves::{Limit, damage, read_leaves},
+    leaves::{Limit, read_leaves},
     path::Prefix,
 };
 use crate::CommitmentError;
@@ -26,9 +26,6 @@ fn below<S: TrieSource + Sync>(
 ) -> Result<(B256, bool), CommitmentError> {
     let mut forest = Forest::default();
     let leaves = read_leaves(source, &prefix, Limit { accounts: CHUNK, slots: CHUNK })?;
-    if leaves.windows(2).any(|pair| pair[0].0.same_path(&pair[1].0)) {
-        return Err(damage(&prefix, "two leaves with one path"));
-    }
     let root = if leaves.len() < CHUNK {
         let leaf = |(spot, leaf)| (spot, forest.leaf(&spot, &leaf));
         let leaves: Vec<_> = leaves.into_iter().map(leaf).collect();

@@ -1,12 +1,12 @@
 use banyan_primitives::{
     B256, Bytes,
-    trie::{HashedDiff, Leaf, Nibbles, NodeDiff, TrieId, TrieSource},
+    trie::{HashedDiff, Nibbles, NodeDiff, TrieId, TrieSource},
 };
 
 use super::{
-    change::{Change, apply, changes},
+    change::{Change, Leaves, apply, changes},
     forest::{Forest, Node, halves},
-    leaves::{damage, read_bucket},
+    leaves::{damage, distinct, visit_bucket},
     path::{Prefix, Spot},
     tree::{Bucket, MANY, Tree, Trees},
 };
@@ -71,6 +71,9 @@ pub(crate) struct Task<'a, S> {
     sealed: Vec<(Nibbles, Tree)>,
     /// Rows of the parts that are done.
     written: Vec<(Nibbles, Bytes)>,
+    /// The leaves of a bucket before and after, kept for the next one.
+    leaves: Leaves,
+    after: Leaves,
 }
 
 /// Rows of a part that is done.
@@ -83,7 +86,8 @@ impl<'a, S: TrieSource> Task<'a, S> {
     pub(crate) fn new(source: &'a S) -> Self {
         let (trees, forest) = (Trees::default(), Forest::default());
         let (removed, sealed, written) = (Vec::new(), Vec::new(), Vec::new());
-        Self { source, trees, forest, removed, sealed, written }
+        let (leaves, after) = (Vec::new(), Vec::new());
+        Self { source, trees, forest, removed, sealed, written, leaves, after }
     }
 
     /// The root, and the row that stands there.
@@ -222,7 +226,7 @@ impl<'a, S: TrieSource> Task<'a, S> {
     }
 
     /// The tree at `prefix` of these leaves: divided until no bucket is too large.
-    fn build(&mut self, prefix: Prefix, leaves: &[(Spot, Leaf)]) -> Tree {
+    fn build(&mut self, prefix: Prefix, leaves: &[(Spot, Node)]) -> Tree {
         if leaves.is_empty() {
             return Tree::Empty;
         }
@@ -235,9 +239,7 @@ impl<'a, S: TrieSource> Task<'a, S> {
         let slots = leaves.iter().filter(|(spot, _)| spot.is_slot()).count();
         let count = |leaves: usize| u8::try_from(leaves).unwrap_or(MANY);
         let (accounts, slots) = (count(leaves.len() - slots), count(slots));
-        let leaf = |(spot, leaf): &(Spot, Leaf)| (*spot, self.forest.leaf(spot, leaf));
-        let leaves: Vec<_> = leaves.iter().map(leaf).collect();
-        let hash = self.forest.subtree(prefix.depth(), &leaves);
+        let hash = self.forest.subtree(prefix.depth(), leaves);
         Tree::Bucket(Bucket { hash, accounts, slots })
     }
 }
@@ -253,17 +255,21 @@ impl<S: TrieSource + Sync> Task<'_, S> {
     ) -> Result<Tree, CommitmentError> {
         let Some((near, _)) = changes.first() else { return Ok(tree) };
         match tree {
-            Tree::Empty if changes.len() <= TASK => {
-                self.rebuild(tree, prefix, &Vec::new(), changes)
-            }
+            Tree::Empty if changes.len() <= TASK => self.rebuild(tree, prefix, changes),
             Tree::Empty => self.update_halves(tree, [Tree::Empty; 2], prefix, changes),
             Tree::Inner(index) => {
                 let pair = self.trees.pair(index);
                 self.update_halves(tree, pair, prefix, changes)
             }
             Tree::Bucket(bucket) => {
-                let leaves = read_bucket(self.source, &prefix, &bucket, near)?;
-                self.rebuild(tree, prefix, &leaves, changes)
+                let (forest, leaves) = (&mut self.forest, &mut self.leaves);
+                visit_bucket(self.source, &prefix, &bucket, near, &mut |spot, leaf| {
+                    leaves.push((spot, forest.leaf(&spot, &leaf)));
+                })?;
+                if !leaves.is_sorted_by_key(|(spot, _)| *spot) {
+                    leaves.sort_unstable_by_key(|(spot, _)| *spot);
+                }
+                self.rebuild(tree, prefix, changes)
             }
             Tree::Row(_) => {
                 let (path, before) = self.open_row(&prefix)?;
@@ -277,19 +283,21 @@ impl<S: TrieSource + Sync> Task<'_, S> {
         }
     }
 
-    /// The tree of `leaves` after `changes`, instead of `tree`.
+    /// The tree of `self.leaves` after `changes`, instead of `tree`.
     fn rebuild(
         &mut self,
         tree: Tree,
         prefix: Prefix,
-        leaves: &Vec<(Spot, Leaf)>,
         changes: &[Change],
     ) -> Result<Tree, CommitmentError> {
-        let Some(after) = apply(leaves, changes) else { return Ok(tree) };
-        if after.windows(2).any(|pair| pair[0].0.same_path(&pair[1].0)) {
-            return Err(damage(&prefix, "two leaves with one path"));
-        }
-        Ok(self.build(prefix, &after))
+        let mut after = std::mem::take(&mut self.after);
+        after.clear();
+        let differs = apply(&mut self.forest, &self.leaves, changes, &mut after);
+        self.leaves.clear();
+        distinct(&prefix, &after)?;
+        let tree = if differs { self.build(prefix, &after) } else { tree };
+        self.after = after;
+        Ok(tree)
     }
 
     fn update_halves(
