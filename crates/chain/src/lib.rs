@@ -9,6 +9,7 @@
 //! wire types (`rpc`).
 
 mod buffer;
+mod commit;
 mod difficulty;
 mod error;
 mod event_loop;
@@ -23,6 +24,7 @@ mod machine;
 mod persist;
 mod recovery;
 mod replay;
+mod roots;
 mod seal;
 mod tree;
 mod view;
@@ -32,5 +34,6 @@ pub use executed::{BlockTimings, ExecutedBlock, record_execution};
 pub use handle::{
     CanonicalChange, ChainConfig, ChainHandle, Durability, ForkchoiceState, PayloadStatus,
 };
+pub use roots::Roots;
 pub use seal::{SealError, SealRequest, seal};
 pub use view::{ChainView, TransactionLocation};

@@ -21,9 +21,10 @@ mod rebuild;
 mod root;
 mod subtree;
 mod update;
+pub mod wide;
 
 pub use error::CommitmentError;
 pub use memory::{MemoryTrie, StoredNodes};
 pub use proof::{AccountProof, StorageProof, account_proof};
-pub use rebuild::rebuild;
-pub use root::{RootOutput, state_root, storage_root};
+pub use rebuild::{rebuild, rebuild_storage};
+pub use root::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};

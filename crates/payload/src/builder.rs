@@ -245,7 +245,8 @@ impl Builder<'_> {
             withdrawals: job.attributes.withdrawals.clone(),
             execute: started.elapsed(),
         };
-        let executed = seal(self.spec, state, request, output).map_err(|error| fault(&error))?;
+        let executed = seal(self.spec, job.view.roots(), state, request, output)
+            .map_err(|error| fault(&error))?;
         Ok(BuiltPayload {
             executed: Arc::new(executed.with_accesses(accesses)),
             fees: content.fees,

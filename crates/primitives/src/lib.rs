@@ -8,6 +8,7 @@
 mod account;
 mod block;
 mod diff;
+mod keys;
 mod receipt;
 pub mod roots;
 pub mod signer;
@@ -33,6 +34,7 @@ pub use alloy_primitives::{
 };
 pub use block::{Block, BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
 pub use diff::{AccountDiff, StateDiff};
+pub use keys::{KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE};
 pub use op_alloy_consensus::TxDeposit;
 pub use receipt::Receipt;
 pub use source::{SourceError, StateSource};

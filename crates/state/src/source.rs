@@ -6,8 +6,8 @@ use std::{
 };
 
 use banyan_primitives::{
-    B256, Bytes, SourceError, U256,
-    trie::{Leaf, Nibbles, NodeChanges, TrieId, TrieSource},
+    Account, B256, Bytes, SourceError, U256,
+    trie::{Leaf, Nibbles, NodeChanges, SlotKey, TrieId, TrieSource},
 };
 use banyan_storage::{Read, StateRead};
 
@@ -52,6 +52,24 @@ impl TrieSource for FlatState<'_> {
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError> {
         leaves(self.txn, &[], trie, &KeyRange::new(prefix, from), limit)
+    }
+
+    fn visit_accounts(
+        &self,
+        range: (&B256, &B256),
+        limit: usize,
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), SourceError> {
+        Ok(self.txn.visit_accounts(range, limit, visit)?)
+    }
+
+    fn visit_slots(
+        &self,
+        range: (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        Ok(self.txn.visit_slots(range, limit, visit)?)
     }
 }
 
@@ -129,7 +147,7 @@ fn storage_leaves(
     let slot = |value: &U256| (!value.is_zero()).then_some(Leaf::Slot(*value));
     let mut sources: Vec<Entries<'_, B256, Leaf>> = Vec::new();
     for layer in layers {
-        let Some(storage) = layer.state.storage.get(&address) else { continue };
+        let Some(storage) = layer.storage(&address) else { continue };
         let entries = range.of(&storage.slots);
         push(&mut sources, entries.map(move |(k, v)| Ok((*k, slot(v)))));
         if storage.wiped {

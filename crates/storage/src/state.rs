@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use banyan_primitives::{
-    Account, B256, Bytes, U256,
-    trie::{Nibbles, TrieId},
+    Account, B256, Bytes, KeyRule, MESSAGE_PASSER_TRIE, U256,
+    trie::{Nibbles, SlotKey, TrieId},
 };
 
 use crate::{
@@ -52,7 +52,7 @@ pub trait StateRead: Read {
 
     /// A slot at the tip; zero if absent.
     fn slot(&self, address: &B256, slot: &B256) -> Result<U256, StorageError> {
-        self.get(Table::HashedStorages, &slot_key(address, slot))?
+        self.get(slots_of(self.keys(), address), &slot_key(address, slot))?
             .map_or(Ok(U256::ZERO), |bytes| decode_value(&bytes))
     }
 
@@ -151,7 +151,7 @@ pub trait StateRead: Read {
         if limit == 0 {
             return Ok(found);
         }
-        self.scan(Table::HashedStorages, &slot_key(address, from), &mut |key, value| {
+        self.scan(slots_of(self.keys(), address), &slot_key(address, from), &mut |key, value| {
             let Some(slot) = key.strip_prefix(address.as_slice()) else {
                 return Ok(ControlFlow::Break(()));
             };
@@ -163,6 +163,45 @@ pub trait StateRead: Read {
             Ok(until(found.len() == limit))
         })?;
         Ok(found)
+    }
+
+    /// Visits accounts at the tip in order, `first` ≤ key ≤ `last`, at most `limit`.
+    fn visit_accounts(
+        &self,
+        (first, last): (&B256, &B256),
+        limit: usize,
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), StorageError> {
+        let mut left = limit;
+        self.scan(Table::HashedAccounts, first.as_slice(), &mut |key, value| {
+            if left == 0 || key > last.as_slice() {
+                return Ok(ControlFlow::Break(()));
+            }
+            visit(decode_hash(key)?, decode_account(value)?);
+            left -= 1;
+            Ok(until(left == 0))
+        })
+    }
+
+    /// Visits slots of all accounts at the tip in order of (account, slot), `first` ≤ key ≤ `last`,
+    /// at most `limit`. Never zero.
+    fn visit_slots(
+        &self,
+        (first, last): (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), StorageError> {
+        let mut left = limit;
+        let end = slot_key(&last.0, &last.1);
+        self.scan(Table::HashedStorages, &slot_key(&first.0, &first.1), &mut |key, value| {
+            if left == 0 || key > end.as_slice() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let (address, slot) = key.split_at_checked(32).ok_or_else(|| damaged("slot", key))?;
+            visit((decode_hash(address)?, decode_hash(slot)?), decode_value(value)?);
+            left -= 1;
+            Ok(until(left == 0))
+        })
     }
 
     /// Stored nodes of a trie whose path starts with `prefix` and is ≥ `from`, in order of path, at
@@ -194,6 +233,15 @@ pub trait StateRead: Read {
 }
 
 impl<R: Read + ?Sized> StateRead for R {}
+
+/// Where the flat slots of an account are. The message passer's keccak keys are kept apart from keys
+/// of another kind: what is in `HashedStorages` is the state, each slot once.
+fn slots_of(keys: KeyRule, address: &B256) -> Table {
+    match keys {
+        KeyRule::Wide if *address == MESSAGE_PASSER_TRIE => Table::WithdrawalSlots,
+        KeyRule::Keccak | KeyRule::Wide => Table::HashedStorages,
+    }
+}
 
 fn until(done: bool) -> ControlFlow<()> {
     if done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -239,7 +287,7 @@ impl WriteTxn<'_> {
 
     /// Sets a slot of the flat state; zero removes it.
     pub fn put_slot(&self, address: &B256, slot: &B256, value: U256) -> Result<(), StorageError> {
-        let (table, key) = (Table::HashedStorages, slot_key(address, slot));
+        let (table, key) = (slots_of(self.keys(), address), slot_key(address, slot));
         if value.is_zero() {
             self.delete(table, &key).map(drop)
         } else {
@@ -259,7 +307,8 @@ impl WriteTxn<'_> {
         slot: &B256,
         value: U256,
     ) -> Result<(), StorageError> {
-        self.append(Table::HashedStorages, &slot_key(address, slot), &encode_value(value))
+        let table = slots_of(self.keys(), address);
+        self.append(table, &slot_key(address, slot), &encode_value(value))
     }
 
     /// Stores code; false if it was there already.

@@ -75,7 +75,7 @@ fn build(spec: &ChainSpec, state: &StateView) -> Result<ExecutedBlock, ChainErro
         withdrawals: Some(vec![withdrawal].into()),
         execute: Duration::ZERO,
     };
-    seal(spec, state, request, output)
+    seal(spec, None, state, request, output)
 }
 
 fn receipt() -> Receipt {

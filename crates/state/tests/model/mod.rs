@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use banyan_primitives::{
-    Account, AccountDiff, Address, B256, BlockRef, Bytes, StateDiff, StateSource, U256, keccak256,
+    Account, AccountDiff, Address, B256, BlockRef, Bytes, KeyRule, StateDiff, StateSource, U256,
+    keccak256,
     trie::{Leaf, Nibbles, NodeChanges, NodeDiff, StorageNodeDiff, TrieId, TrieSource},
 };
 use banyan_state::{GenesisAccount, Layer, StateView, write_genesis, write_nodes};
@@ -131,7 +132,8 @@ impl Model {
                 storage.nodes.extend(after.map(|((_, path), node)| (*path, Some(node.clone()))));
             }
         }
-        let layer = Arc::new(Layer::new(block, before.block, &diff).with_nodes(nodes));
+        let layer =
+            Arc::new(Layer::new(KeyRule::Keccak, block, before.block, &diff).with_nodes(nodes));
         self.blocks.push(ModelBlock { block, parent, state, layer });
         self.blocks.len() - 1
     }
@@ -287,6 +289,7 @@ pub(crate) fn check_trie(view: &StateView, state: &State, rng: &mut ChaCha8Rng) 
             .collect();
         check_leaves(view, TrieId::Storage(keccak256(address)), &slots, rng);
     }
+    check_slot_range(view, state, rng);
     let storages = ADDRESSES.map(|address| TrieId::Storage(keccak256(address)));
     for trie in storages.into_iter().chain([TrieId::Accounts]) {
         for depth in 0..4 {
@@ -300,6 +303,36 @@ pub(crate) fn check_trie(view: &StateView, state: &State, rng: &mut ChaCha8Rng) 
             assert_eq!(view.first_node(trie, &prefix).unwrap(), expected, "{trie:?} {prefix:?}");
         }
     }
+}
+
+/// Slots of all accounts in a random range.
+fn check_slot_range(view: &StateView, state: &State, rng: &mut ChaCha8Rng) {
+    let mut slots: Vec<_> = ADDRESSES
+        .into_iter()
+        .flat_map(|address| {
+            slots_of(state, address).map(move |(slot, value)| {
+                (keccak256(address), keccak256(slot.to_be_bytes::<32>()), value)
+            })
+        })
+        .collect();
+    slots.sort_unstable();
+    let end = |rng: &mut ChaCha8Rng| match slots.len() {
+        0 => (B256::ZERO, B256::ZERO),
+        count => {
+            let (account, slot, _) = slots[rng.random_range(0..count)];
+            (account, if rng.random() { slot } else { B256::from(rng.random::<[u8; 32]>()) })
+        }
+    };
+    let (a, b) = (end(rng), end(rng));
+    let (first, last) = (a.min(b), a.max(b));
+    let limit = rng.random_range(0..6);
+    let inside =
+        |(account, slot, _): &(B256, B256, U256)| (first..=last).contains(&(*account, *slot));
+    let expected: Vec<_> = slots.iter().copied().filter(inside).take(limit).collect();
+    let mut found = Vec::new();
+    let visit = &mut |(account, slot), value| found.push((account, slot, value));
+    view.visit_slots((&first, &last), limit, visit).unwrap();
+    assert_eq!(found, expected, "{first:?} {last:?}");
 }
 
 fn check_leaves(
