@@ -20,6 +20,7 @@ mod reader;
 mod rebuild;
 mod root;
 mod subtree;
+mod tree;
 mod update;
 
 pub use error::CommitmentError;
@@ -27,3 +28,4 @@ pub use memory::{MemoryTrie, StoredNodes};
 pub use proof::{AccountProof, StorageProof, account_proof};
 pub use rebuild::rebuild;
 pub use root::{RootOutput, state_root, storage_root};
+pub use tree::Trees;
