@@ -36,7 +36,9 @@ impl Applier {
         let Some(entry) = patch.top else { return };
         let old = trie.top.take();
         self.shrink(old.as_ref().filter(|_| !matches!(entry, Entry::Branch(_))));
-        trie.top = self.fresh(entry, old);
+        let top = self.fresh(entry, old);
+        let loaded = |cell: &Cell| !matches!(cell.place, Place::Unloaded(_));
+        trie.top = top.filter(loaded);
     }
 
     fn shrink(&mut self, gone: Option<&Cell>) {
@@ -112,7 +114,8 @@ impl Applier {
                 self.children(Arc::make_mut(&mut node), changed);
                 Place::Branch { node, stored, epoch: self.epoch }
             }
-            // What the patch was made for is not here: never so. It can be read again.
+            // What the patch was made for is not here: the leaf of the account whose storage this is
+            // has moved. It can be read again.
             None => {
                 self.grown += size_of::<Cell>() as isize;
                 Place::Unloaded(Entry::kind_of_branch(stored))
