@@ -2,10 +2,14 @@
 
 use std::{mem, sync::Arc};
 
+use banyan_primitives::B256;
+
 use super::{
-    node::{Branch, Cell, Place, Trie},
-    patch::{Base, BranchPatch, Entry, LeafStorage, NewLeaf, TriePatch},
+    compute::StoragePatches,
+    node::{Branch, Place, Reference, Trie},
+    patch::{Base, LeafStorage, New, NewLeaf, Patch, TriePatch, Work},
 };
+use crate::node::ChildKind;
 
 /// Applies the patches of one batch.
 #[derive(Debug)]
@@ -15,151 +19,169 @@ pub(super) struct Applier {
     /// What was last used before this batch is let go where it is met.
     pub(super) oldest: u32,
     /// Storage tries of the batch.
-    pub(super) storage: Vec<TriePatch>,
+    pub(super) storage: StoragePatches,
     /// Bytes that the trie at hand takes more than before.
     pub(super) grown: isize,
 }
 
+/// A child that a patch makes.
+type Child = (Reference, ChildKind, Place);
+
 impl Applier {
-    pub(super) fn trie(&mut self, trie: &mut Trie, patch: TriePatch) {
+    pub(super) fn trie(&mut self, trie: &mut Trie, patch: &mut Patch, change: TriePatch) {
         let outside = mem::take(&mut self.grown);
-        self.change(trie, patch);
+        trie.root = change.root;
+        if change.wiped {
+            self.shrink(trie.top.take().as_ref());
+        }
+        if change.top != New::Same {
+            let old = trie.top.take();
+            let top = self.child(patch, change.top, old).map(|(.., place)| place);
+            trie.top = top.filter(|place| !matches!(place, Place::Unloaded));
+        }
         let grown = mem::replace(&mut self.grown, outside);
         trie.bytes = trie.bytes.saturating_add_signed(grown);
     }
 
-    fn change(&mut self, trie: &mut Trie, patch: TriePatch) {
-        trie.root = patch.root;
-        if patch.wiped {
-            self.shrink(trie.top.take().as_ref());
+    fn shrink(&mut self, gone: Option<&Place>) {
+        self.grown -= gone.map_or(0, Place::weight) as isize;
+    }
+
+    /// The child that `new` is, where `old` was, which still counts.
+    fn child(&mut self, patch: &mut Patch, new: New, old: Option<Place>) -> Option<Child> {
+        match new {
+            New::Same | New::Empty => {
+                self.shrink(old.as_ref());
+                None
+            }
+            New::Leaf(index) => {
+                self.shrink(old.as_ref());
+                let leaf = mem::take(patch.leaves.get_mut(index as usize)?);
+                let (reference, place) = self.leaf(leaf, old);
+                self.grown += place.weight() as isize;
+                Some((reference, ChildKind::Leaf, place))
+            }
+            New::Work(index) => self.branch(patch, index, old),
+            New::Part(index) => {
+                let (mut part, top) = mem::take(patch.parts.get_mut(index as usize)?);
+                self.branch(&mut part, top, old)
+            }
         }
-        let Some(entry) = patch.top else { return };
-        let old = trie.top.take();
-        self.shrink(old.as_ref().filter(|_| !matches!(entry, Entry::Branch(_))));
-        let top = self.fresh(entry, old);
-        let loaded = |cell: &Cell| !matches!(cell.place, Place::Unloaded(_));
-        trie.top = top.filter(loaded);
     }
 
-    fn shrink(&mut self, gone: Option<&Cell>) {
-        self.grown -= gone.map_or(0, Cell::weight) as isize;
-    }
-
-    /// The cell of an entry that is not a branch; `old` was there and counts no more.
-    fn fresh(&mut self, entry: Entry, old: Option<Cell>) -> Option<Cell> {
-        let cell = match entry {
-            Entry::Removed => return None,
-            Entry::Leaf(leaf) => self.leaf(leaf, old),
-            Entry::Branch(branch) => return Some(self.branch(old, branch)),
-        };
-        self.grown += cell.weight() as isize;
-        Some(cell)
-    }
-
-    fn leaf(&mut self, leaf: NewLeaf, old: Option<Cell>) -> Cell {
+    fn leaf(&mut self, leaf: NewLeaf, old: Option<Place>) -> (Reference, Place) {
         let NewLeaf { key, storage, reference, .. } = leaf;
         let storage = match storage {
-            LeafStorage::Slot => return Cell { reference, place: Place::Leaf(key) },
+            LeafStorage::Slot => return (reference, Place::Leaf(key)),
             LeafStorage::Empty => None,
             LeafStorage::Kept(trie) => Some(trie),
-            LeafStorage::Changed(number) => self.changed_storage(&leaf.key, number, old),
+            LeafStorage::Changed(number) => self.changed_storage(&key, number, old),
         };
-        Cell { reference, place: Place::Account { key, epoch: self.epoch, storage } }
+        (reference, Place::Account { key, epoch: self.epoch, storage })
     }
 
     /// The storage of an account after the batch; `old` is where it may be as it was before.
     fn changed_storage(
         &mut self,
-        account: &banyan_primitives::B256,
+        account: &B256,
         number: u32,
-        old: Option<Cell>,
+        old: Option<Place>,
     ) -> Option<Arc<Trie>> {
-        let none = TriePatch { root: Default::default(), top: None, wiped: true };
-        let patch = mem::replace(self.storage.get_mut(number as usize)?, none);
-        let before = match old.map(|cell| cell.place) {
+        let (task, change) = *self.storage.tries.get(number as usize)?;
+        let mut patch = mem::take(self.storage.patches.get_mut(task as usize)?);
+        let before = match old {
             Some(Place::Account { key, storage, .. }) if key == *account => storage,
             _ => None,
         };
-        let mut trie = before.unwrap_or_else(|| Arc::new(Trie::unloaded(patch.root)));
-        self.trie(Arc::make_mut(&mut trie), patch);
+        let mut trie = before.unwrap_or_else(|| Arc::new(Trie::unloaded(change.root)));
+        self.trie(Arc::make_mut(&mut trie), &mut patch, change);
+        if let Some(place) = self.storage.patches.get_mut(task as usize) {
+            *place = patch;
+        }
         Some(trie)
     }
 
-    /// The cell of a branch; `old` was there and still counts.
-    fn branch(&mut self, old: Option<Cell>, patch: BranchPatch) -> Cell {
-        let BranchPatch { path, reference, stored, base, changed } = patch;
-        let before = match (base, old) {
-            (Base::Kept | Base::Here(_), Some(Cell { place: Place::Branch { node, .. }, .. }))
-                if node.path == path =>
+    /// The branch with number `index`, where `old` was, which still counts.
+    fn branch(&mut self, patch: &mut Patch, index: u32, old: Option<Place>) -> Option<Child> {
+        let work = patch.works.get_mut(index as usize)?;
+        let (reference, kind, entries) = (work.reference, work.kind(), work.entries);
+        let Some(mut node) = self.base(work, old) else {
+            return Some((reference, kind, Place::Unloaded));
+        };
+        let branch = Arc::make_mut(&mut node);
+        for entry in entries.0..entries.1 {
+            let entry = patch.entries[entry as usize];
+            self.change(patch, branch, entry.nibble, entry.new);
+        }
+        if self.oldest > 0 {
+            branch.places.iter_mut().for_each(|place| self.let_go(place));
+        }
+        Some((reference, kind, Place::Branch { node, epoch: self.epoch }))
+    }
+
+    /// The branch to be changed. `None` if what the patch was made for is not here: the leaf of the
+    /// account whose storage this is has moved. It can be read again.
+    fn base(&mut self, work: &mut Work, old: Option<Place>) -> Option<Arc<Branch>> {
+        match (mem::take(&mut work.base), old) {
+            (Base::Kept | Base::Here(_), Some(Place::Branch { node, .. }))
+                if node.path == work.path =>
             {
                 Some(node)
             }
+            (Base::Kept | Base::Here(_), old) => {
+                self.shrink(old.as_ref());
+                None
+            }
             (Base::From(node), old) => {
                 self.shrink(old.as_ref());
-                self.grown += (node.weight() + size_of::<Cell>()) as isize;
+                self.grown += node.weight() as isize;
                 Some(node)
             }
             (Base::New, old) => {
                 self.shrink(old.as_ref());
-                self.grown += (Branch::OWN_WEIGHT + size_of::<Cell>()) as isize;
-                Some(Arc::new(Branch::new(path)))
+                self.grown += Branch::OWN_WEIGHT as isize;
+                let children = (work.entries.1 - work.entries.0) as usize;
+                Some(Arc::new(Branch::new(work.path, children)))
             }
-            (_, old) => {
-                self.shrink(old.as_ref());
-                None
-            }
-        };
-        let place = match before {
-            Some(mut node) => {
-                self.children(Arc::make_mut(&mut node), changed);
-                Place::Branch { node, stored, epoch: self.epoch }
-            }
-            // What the patch was made for is not here: the leaf of the account whose storage this is
-            // has moved. It can be read again.
-            None => {
-                self.grown += size_of::<Cell>() as isize;
-                Place::Unloaded(Entry::kind_of_branch(stored))
-            }
-        };
-        Cell { reference, place }
-    }
-
-    fn children(&mut self, node: &mut Branch, changed: Vec<(u8, Entry)>) {
-        for (nibble, entry) in changed {
-            let (index, bit) = (node.index(nibble), 1 << nibble);
-            if node.present & bit == 0 {
-                if let Some(cell) = self.fresh(entry, None) {
-                    node.present |= bit;
-                    node.cells.insert(index, cell);
-                }
-                continue;
-            }
-            let Some(cell) = node.cells.get_mut(index) else { continue };
-            let nothing = Cell { reference: Default::default(), place: Place::Leaf(Default::default()) };
-            let old = mem::replace(cell, nothing);
-            if !matches!(entry, Entry::Branch(_)) {
-                self.shrink(Some(&old));
-            }
-            match self.fresh(entry, Some(old)) {
-                Some(new) => *cell = new,
-                None => {
-                    node.cells.remove(index);
-                    node.present &= !bit;
-                }
-            }
-        }
-        if self.oldest > 0 {
-            node.cells.iter_mut().for_each(|cell| self.let_go(cell));
         }
     }
 
-    /// Forgets what is below a cell if it was not used for long.
-    fn let_go(&mut self, cell: &mut Cell) {
-        let kind = cell.kind();
-        match &mut cell.place {
-            Place::Branch { node, epoch, .. } if *epoch < self.oldest => {
+    fn change(&mut self, patch: &mut Patch, branch: &mut Branch, nibble: u8, new: New) {
+        let index = branch.masks.index(nibble);
+        let there = branch.masks.has(nibble);
+        let old = if there {
+            branch.places.get_mut(index).map(|place| mem::replace(place, Place::Unloaded))
+        } else {
+            None
+        };
+        match self.child(patch, new, old) {
+            Some((reference, kind, place)) => {
+                branch.masks.set(nibble, kind, reference.inline);
+                if there {
+                    branch.references[index] = reference.bytes;
+                    branch.places[index] = place;
+                } else {
+                    branch.references.insert(index, reference.bytes);
+                    branch.places.insert(index, place);
+                    self.grown += Branch::CHILD_WEIGHT as isize;
+                }
+            }
+            None if there => {
+                branch.masks.clear(nibble);
+                branch.references.remove(index);
+                branch.places.remove(index);
+                self.grown -= Branch::CHILD_WEIGHT as isize;
+            }
+            None => {}
+        }
+    }
+
+    /// Forgets what is below a child if it was not used for long.
+    fn let_go(&mut self, place: &mut Place) {
+        match place {
+            Place::Branch { node, epoch } if *epoch < self.oldest => {
                 self.grown -= node.weight() as isize;
-                cell.place = Place::Unloaded(kind);
+                *place = Place::Unloaded;
             }
             Place::Account { storage: Some(trie), epoch, .. }
                 if *epoch < self.oldest && trie.top.is_some() =>

@@ -1,7 +1,5 @@
 //! The root of a block: storage tries first, then the accounts, whose leaves need their roots.
 
-use std::mem;
-
 use banyan_primitives::{
     B256, EMPTY_ROOT_HASH, U256,
     trie::{
@@ -12,7 +10,7 @@ use rayon::prelude::*;
 
 use super::{
     node::{Place, Trie},
-    patch::TriePatch,
+    patch::{Patch, TriePatch},
     update::{Change, Pass, Value},
 };
 use crate::{CommitmentError, RootOutput};
@@ -22,9 +20,18 @@ const CHANGES_PER_TASK: usize = 256;
 
 /// What a block makes of the tree.
 #[derive(Debug)]
-pub(super) struct Patch {
-    pub(super) accounts: TriePatch,
-    pub(super) storage: Vec<TriePatch>,
+pub(super) struct BlockPatch {
+    pub(super) accounts: (Patch, TriePatch),
+    pub(super) storage: StoragePatches,
+}
+
+/// What a block makes of storage tries.
+#[derive(Debug, Default)]
+pub(super) struct StoragePatches {
+    /// One for each task.
+    pub(super) patches: Vec<Patch>,
+    /// The tries, in order, with the number of their task.
+    pub(super) tries: Vec<(u32, TriePatch)>,
 }
 
 type StorageChange<'a> = (&'a B256, &'a HashedStorageDiff);
@@ -35,36 +42,36 @@ pub(super) fn compute<S: TrieSource + Sync>(
     accounts: &Trie,
     source: &S,
     diff: &HashedDiff,
-) -> Result<(RootOutput, Patch), CommitmentError> {
+) -> Result<(RootOutput, BlockPatch), CommitmentError> {
     if let Some(account) = diff.storage.keys().find(|key| !diff.accounts.contains_key(*key)) {
         return Err(CommitmentError::UnlistedAccount(*account));
     }
-    let storage: Vec<StorageChange<'_>> = diff.storage.iter().collect();
-    let tries = update_storage(accounts, source, &storage)?;
-    let (nodes, patch) = update_accounts(accounts, source, diff, &tries)?;
-    let mut output = RootOutput { root: patch.root, ..Default::default() };
-    let mut storage_nodes = Vec::with_capacity(tries.len());
-    let mut patches = Vec::with_capacity(tries.len());
-    for ((account, change), (nodes, trie)) in storage.iter().zip(tries) {
-        output.storage_roots.insert(**account, trie.root);
-        if change.wiped || !nodes.is_empty() {
-            let nodes = StorageNodeDiff { wiped: change.wiped, nodes };
-            storage_nodes.push((**account, nodes));
+    let changes: Vec<StorageChange<'_>> = diff.storage.iter().collect();
+    let tasks = tasks(&changes).into_par_iter().map(|task| storage_task(accounts, source, task));
+    let mut output = RootOutput::default();
+    let (mut storage, mut nodes) = (StoragePatches::default(), Vec::with_capacity(changes.len()));
+    let mut changes = changes.iter();
+    for (number, task) in tasks.collect::<Vec<_>>().into_iter().enumerate() {
+        let (tries, patch) = task?;
+        storage.patches.push(patch);
+        for ((changed, trie), (account, change)) in tries.into_iter().zip(changes.by_ref()) {
+            output.storage_roots.insert(**account, trie.root);
+            if change.wiped || !changed.is_empty() {
+                let changed = StorageNodeDiff { wiped: change.wiped, nodes: changed };
+                nodes.push((**account, changed));
+            }
+            storage.tries.push((number as u32, trie));
         }
-        patches.push(trie);
     }
-    output.nodes = NodeDiff { accounts: nodes, storage: storage_nodes.into_iter().collect() };
-    Ok((output, Patch { accounts: patch, storage: patches }))
+    let ((accounts, trie), patch) = update_accounts(accounts, source, diff, &storage)?;
+    output.root = trie.root;
+    output.nodes = NodeDiff { accounts, storage: nodes.into_iter().collect() };
+    Ok((output, BlockPatch { accounts: (patch, trie), storage }))
 }
 
-/// The storage tries of a block, in order. Small ones are done together, large ones by themselves.
-fn update_storage<S: TrieSource + Sync>(
-    accounts: &Trie,
-    source: &S,
-    storage: &[StorageChange<'_>],
-) -> Result<Vec<Changed>, CommitmentError> {
+/// Small storage tries are done together, large ones by themselves.
+fn tasks<'c, 'a>(mut rest: &'c [StorageChange<'a>]) -> Vec<&'c [StorageChange<'a>]> {
     let mut tasks = Vec::new();
-    let mut rest = storage;
     while !rest.is_empty() {
         let mut changes = 0;
         let fits = |(_, change): &&StorageChange<'_>| {
@@ -75,15 +82,14 @@ fn update_storage<S: TrieSource + Sync>(
         tasks.push(task);
         rest = later;
     }
-    let done = tasks.into_par_iter().map(|task| storage_task(accounts, source, task));
-    Ok(done.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    tasks
 }
 
 fn storage_task<S: TrieSource + Sync>(
     accounts: &Trie,
     source: &S,
     task: &[StorageChange<'_>],
-) -> Result<Vec<Changed>, CommitmentError> {
+) -> Result<(Vec<Changed>, Patch), CommitmentError> {
     let mut pass = Pass::new(source);
     let mut tops = Vec::with_capacity(task.len());
     let empty = Trie::unloaded(EMPTY_ROOT_HASH);
@@ -91,24 +97,20 @@ fn storage_task<S: TrieSource + Sync>(
         let trie = if change.wiped { Some(&empty) } else { storage_of(accounts, account, &empty) };
         let slots = change.slots.iter().map(|(key, value)| {
             let value = (*value != U256::ZERO).then_some(Value::Slot(value));
-            Change { key, value }
+            Change { key: *key, value }
         });
         let changes: Vec<_> = slots.collect();
         tops.push(pass.update(TrieId::Storage(**account), trie, &changes)?);
     }
     pass.hash();
-    let mut nodes: Vec<Vec<_>> = Vec::new();
-    nodes.resize_with(task.len(), Vec::new);
-    for (trie, path, node) in mem::take(&mut pass.nodes) {
-        nodes[trie].push((path.nibbles(), node));
-    }
+    let nodes = pass.take_nodes();
     let tries = task.iter().zip(tops).zip(nodes);
     let closed = tries.map(|(((account, change), (new, old_root)), nodes)| {
         let trie = TrieId::Storage(**account);
-        let (nodes, patch) = pass.close(trie, old_root, new, nodes.into_iter().collect())?;
+        let (nodes, patch) = pass.close(trie, old_root, new, nodes)?;
         Ok((nodes, TriePatch { wiped: change.wiped, ..patch }))
     });
-    closed.collect()
+    Ok((closed.collect::<Result<_, CommitmentError>>()?, pass.patch))
 }
 
 /// The storage trie of an account, if something is known of it.
@@ -123,20 +125,20 @@ fn update_accounts<S: TrieSource + Sync>(
     accounts: &Trie,
     source: &S,
     diff: &HashedDiff,
-    tries: &[Changed],
-) -> Result<Changed, CommitmentError> {
-    let mut storage = diff.storage.keys().zip(tries).enumerate().peekable();
+    storage: &StoragePatches,
+) -> Result<(Changed, Patch), CommitmentError> {
+    let mut storage = diff.storage.keys().zip(&storage.tries).enumerate().peekable();
     let mut changes = Vec::with_capacity(diff.accounts.len());
     for (key, account) in &diff.accounts {
         let storage = storage.next_if(|(_, (own, _))| *own == key);
         let trie = storage.map(|(index, (_, (_, patch)))| (index as u32, patch.root));
         let value = account.as_ref().map(|account| Value::Account(account, trie));
-        changes.push(Change { key, value });
+        changes.push(Change { key: *key, value });
     }
     let mut pass = Pass::new(source);
     let (new, old_root) = pass.update(TrieId::Accounts, Some(accounts), &changes)?;
     pass.hash();
-    let nodes = mem::take(&mut pass.nodes).into_iter();
-    let nodes = nodes.map(|(_, path, node)| (path.nibbles(), node)).collect();
-    pass.close(TrieId::Accounts, old_root, new, nodes)
+    let nodes = pass.take_nodes().into_iter().flatten().collect();
+    let changed = pass.close(TrieId::Accounts, old_root, new, nodes)?;
+    Ok((changed, pass.patch))
 }

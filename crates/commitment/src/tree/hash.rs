@@ -1,25 +1,24 @@
 //! The way up: all branches of a level are hashed together, the deepest first.
 
-use std::{cmp::Reverse, mem};
+use std::cmp::Reverse;
 
-use arrayvec::ArrayVec;
 use banyan_primitives::{
-    B256, EMPTY_ROOT_HASH, keccak256,
-    trie::{NodeChanges, TrieId, TrieSource},
+    B256, Bytes, EMPTY_ROOT_HASH, keccak256,
+    trie::{Nibbles, NodeChanges, TrieId, TrieSource},
 };
 
 use super::{
     hashes::{Hashes, reference},
-    node::{Branch, Reference},
-    patch::{BranchPatch, Entry, TriePatch},
+    node::Reference,
+    patch::{New, NewLeaf, Patch, TriePatch, Work},
     path::Path,
-    rlp::{self, Child},
-    update::{New, Pass, Work},
+    rlp::{self, Children},
+    update::Pass,
 };
 use crate::{
     CommitmentError,
     error::damaged,
-    node::{ChildKind, RootEntry, Top},
+    node::{RootEntry, Top},
 };
 
 /// The reference of a branch as a parent holds it whose slot for it has a path of `depth` nibbles.
@@ -33,32 +32,32 @@ pub(super) fn hang(path: &Path, depth: usize, own: Reference) -> Reference {
     reference(&rlp)
 }
 
-impl Work {
-    /// The children of the branch, by nibble.
-    fn children(&self) -> ArrayVec<Child<'_>, 16> {
-        let mut children = ArrayVec::new();
-        let mut changed = self.changed.iter().peekable();
-        let base = self.base.branch();
-        let mut old = base.map_or(&[][..], |base| &base.cells).iter();
-        let present = base.map_or(0, |base| base.present);
-        for nibble in 0..16 {
-            let old = if present & (1 << nibble) != 0 { old.next() } else { None };
-            let child = match changed.next_if(|(changed, _)| *changed == nibble) {
-                Some((_, entry)) => entry.reference().map(|it| (it, entry.kind())),
-                None => old.map(|cell| (&cell.reference, cell.kind())),
-            };
-            children.extend(child.map(|(reference, kind)| Child { nibble, reference, kind }));
+/// The children of a branch after the batch; and whether it is another than its base.
+fn children<'p>(patch: &'p Patch, work: &'p Work) -> (Children<'p>, bool) {
+    let mut children = Children::default();
+    let mut differs = false;
+    let mut entries = patch.entries(work).iter().peekable();
+    let base = work.base.branch();
+    let before = base.map(|base| base.masks).unwrap_or_default();
+    children.masks = before;
+    let mut old = base.map_or(&[][..], |base| &base.references).iter();
+    for nibble in 0..16 {
+        let old = if before.has(nibble) { old.next() } else { None };
+        let Some(entry) = entries.next_if(|entry| entry.nibble == nibble) else {
+            children.references.extend(old);
+            continue;
+        };
+        match patch.child(entry.new) {
+            Some((reference, kind)) => {
+                children.masks.set(nibble, kind, reference.inline);
+                children.references.push(&reference.bytes);
+                differs |= old != Some(&reference.bytes);
+            }
+            None => children.masks.clear(nibble),
         }
-        children
     }
-
-    /// True if the stored form of the branch would be another than that of its base.
-    fn differs(&self, base: &Branch) -> bool {
-        self.changed.iter().any(|(nibble, entry)| {
-            let old = base.cell(*nibble).map(|cell| (&cell.reference, cell.kind()));
-            old != entry.reference().map(|reference| (reference, entry.kind()))
-        })
-    }
+    let differs = differs || children.masks != before;
+    (children, differs)
 }
 
 impl<S: TrieSource + Sync> Pass<'_, S> {
@@ -66,84 +65,87 @@ impl<S: TrieSource + Sync> Pass<'_, S> {
     pub(super) fn hash(&mut self) {
         let (mut hashes, mut references) = (Hashes::default(), Vec::new());
         self.hash_leaves(&mut hashes, &mut references);
-        let mut order: Vec<usize> = (0..self.works.len()).collect();
-        order.sort_by_key(|index| Reverse(self.works[*index].path.len));
-        let depth = |index: &usize| self.works[*index].path.len;
+        let depth = |index: &u32| self.patch.works[*index as usize].path.len;
+        let mut order: Vec<u32> = (0..self.patch.works.len() as u32).collect();
+        order.sort_by_key(|index| Reverse(depth(index)));
         let levels: Vec<usize> =
-            order.chunk_by(|a, b| depth(a) == depth(b)).map(<[usize]>::len).collect();
+            order.chunk_by(|a, b| depth(a) == depth(b)).map(<[u32]>::len).collect();
         let mut rest = &order[..];
         for level in levels {
-            let (level, deeper) = rest.split_at(level);
-            rest = deeper;
-            let stored: Vec<bool> =
-                level.iter().map(|index| self.encode(*index, &mut hashes)).collect();
+            let (level, above) = rest.split_at(level);
+            rest = above;
+            for index in level {
+                self.encode(*index, &mut hashes);
+            }
             hashes.take(&mut references);
-            for ((index, stored), own) in level.iter().zip(stored).zip(&references) {
-                self.deliver(*index, stored, *own);
+            for (index, own) in level.iter().zip(&references) {
+                self.finish(*index, *own);
             }
         }
     }
 
     fn hash_leaves(&mut self, hashes: &mut Hashes, references: &mut Vec<Reference>) {
-        let values = &self.values;
-        for work in &self.works {
+        let Patch { works, entries, leaves, .. } = &mut self.patch;
+        let places = works.iter().flat_map(|work| {
+            let (start, end) = work.entries;
             let depth = work.path.len() + 1;
-            for (_, entry) in &work.changed {
-                if let Entry::Leaf(leaf) = entry {
-                    let value = &values[leaf.value.0 as usize..leaf.value.1 as usize];
-                    hashes.add(|out| rlp::leaf(out, &leaf.key, depth, value));
-                }
-            }
+            entries[start as usize..end as usize].iter().filter_map(move |entry| match entry.new {
+                New::Leaf(index) => Some((index as usize, depth)),
+                _ => None,
+            })
+        });
+        for (index, depth) in places.clone() {
+            let NewLeaf { key, value: (start, end), .. } = &leaves[index];
+            let value = &self.values[*start as usize..*end as usize];
+            hashes.add(|out| rlp::leaf(out, key, depth, value));
         }
         hashes.take(references);
-        let mut references = references.iter();
-        for (_, entry) in self.works.iter_mut().flat_map(|work| &mut work.changed) {
-            if let Entry::Leaf(leaf) = entry {
-                leaf.reference = references.next().copied().unwrap_or_default();
-            }
+        for ((index, _), reference) in places.zip(references) {
+            leaves[index].reference = *reference;
         }
     }
 
-    /// Encodes a branch, for hashing and, if that changed, for the store. True if it belongs there.
-    fn encode(&mut self, index: usize, hashes: &mut Hashes) -> bool {
-        let work = &self.works[index];
-        let children = work.children();
+    /// Encodes a branch, for hashing and, if that changed, for the store.
+    fn encode(&mut self, index: u32, hashes: &mut Hashes) {
+        let work = &self.patch.works[index as usize];
+        let (children, differs) = children(&self.patch, work);
         hashes.add(|out| rlp::branch(out, &children));
-        let stored = children.iter().any(|child| child.kind != ChildKind::Leaf);
-        let base = work.base.branch();
-        let was_stored = base.is_some_and(Branch::is_stored);
-        if stored && base.is_none_or(|base| !was_stored || work.differs(base)) {
-            self.nodes.push((work.trie, work.path, Some(rlp::stored(&children).into())));
+        let stored = children.masks.is_stored();
+        let was_stored = work.base.branch().is_some_and(|base| base.masks.is_stored());
+        if stored && (!was_stored || differs) {
+            let start = self.encoded.len();
+            rlp::stored(&mut self.encoded, &children);
+            self.nodes.push((work.trie, work.path, (start, self.encoded.len())));
         } else if was_stored && !stored {
-            self.nodes.push((work.trie, work.path, None));
+            self.nodes.push((work.trie, work.path, (0, 0)));
         }
-        stored
+        drop(children);
+        self.patch.works[index as usize].stored = stored;
     }
 
-    /// Puts a hashed branch into the work above.
-    fn deliver(&mut self, index: usize, stored: bool, own: Reference) {
-        let work = &mut self.works[index];
-        let changed = mem::take(&mut work.changed);
-        let (path, base) = (work.path, mem::take(&mut work.base));
-        let mut branch = BranchPatch { path, reference: own, stored, base, changed };
-        let Some((parent, position)) = work.parent else {
-            work.done = Some(branch);
-            return;
-        };
-        let parent = &mut self.works[parent];
-        branch.reference = hang(&path, parent.path.len() + 1, own);
-        branch.base.settle();
-        if let Some((_, entry)) = parent.changed.get_mut(position) {
-            *entry = Entry::Branch(branch);
+    /// Takes note of the reference of a branch.
+    fn finish(&mut self, index: u32, own: Reference) {
+        let works = &mut self.patch.works;
+        let parent = works[index as usize].parent;
+        let depth = parent.map(|parent| works[parent as usize].path.len() + 1);
+        let work = &mut works[index as usize];
+        work.reference = own;
+        if let Some(depth) = depth {
+            work.reference = hang(&work.path, depth, own);
+            work.base.settle();
         }
     }
 
-    /// `new` with its hash, once all are hashed.
-    pub(super) fn resolve(&mut self, new: New) -> New {
-        match new {
-            New::Work(index) => self.works[index].done.take().map_or(New::Same, New::Done),
-            new => new,
+    /// The changed stored nodes by trie of the pass.
+    pub(super) fn take_nodes(&mut self) -> Vec<Vec<(Nibbles, Option<Bytes>)>> {
+        let mut nodes = Vec::new();
+        nodes.resize_with(self.tries.len(), Vec::new);
+        let encoded = Bytes::from(std::mem::take(&mut self.encoded));
+        for (trie, path, (start, end)) in self.nodes.drain(..) {
+            let node = (start < end).then(|| encoded.slice(start..end));
+            nodes[trie as usize].push((path.nibbles(), node));
         }
+        nodes
     }
 
     /// Closes the trie that has `new` at its top, and had the root `old_root`.
@@ -152,41 +154,38 @@ impl<S: TrieSource + Sync> Pass<'_, S> {
         trie: TrieId,
         old_root: B256,
         new: New,
-        nodes: NodeChanges,
+        nodes: Vec<(Nibbles, Option<Bytes>)>,
     ) -> Result<(NodeChanges, TriePatch), CommitmentError> {
-        let new = self.resolve(new);
-        let (top, stored) = match new {
-            New::Same | New::Work(_) => {
-                return Ok((nodes, TriePatch { root: old_root, top: None, wiped: false }));
+        let nodes: NodeChanges = nodes.into_iter().collect();
+        let mut stored = None;
+        let root = match new {
+            New::Same => {
+                return Ok((nodes, TriePatch { root: old_root, top: new, wiped: false }));
             }
-            New::Empty => (Entry::Removed, None),
-            New::Leaf(mut leaf) => {
-                let value = &self.values[leaf.value.0 as usize..leaf.value.1 as usize];
+            New::Empty => EMPTY_ROOT_HASH,
+            New::Leaf(index) => {
+                let NewLeaf { key, value: (start, end), .. } = &self.patch.leaves[index as usize];
                 let mut rlp = Vec::with_capacity(160);
-                rlp::leaf(&mut rlp, &leaf.key, 0, value);
-                leaf.reference = root_reference(reference(&rlp));
-                (Entry::Leaf(leaf), None)
+                rlp::leaf(&mut rlp, key, 0, &self.values[*start as usize..*end as usize]);
+                keccak256(rlp)
             }
-            New::Done(mut branch) => {
-                branch.reference = root_reference(hang(&branch.path, 0, branch.reference));
-                branch.base.settle();
-                let stored = branch.stored.then_some(branch.path);
-                (Entry::Branch(branch), stored)
-            }
+            New::Work(_) | New::Part(_) => match self.patch.work_mut(new) {
+                Some(work) => {
+                    work.base.settle();
+                    stored = work.stored.then_some(work.path);
+                    root_hash(hang(&work.path, 0, work.reference))
+                }
+                None => EMPTY_ROOT_HASH,
+            },
         };
-        let hash = |reference: &Reference| B256::from_slice(reference.as_slice());
-        let root = top.reference().map_or(EMPTY_ROOT_HASH, hash);
         let nodes = if root == old_root { nodes } else { with_root(trie, root, stored, nodes)? };
-        Ok((nodes, TriePatch { root, top: Some(top), wiped: false }))
+        Ok((nodes, TriePatch { root, top: new, wiped: false }))
     }
 }
 
 /// A root is hashed however short it is.
-fn root_reference(reference: Reference) -> Reference {
-    match reference.is_hash() {
-        true => reference,
-        false => Reference::hash(keccak256(reference.as_slice()).0),
-    }
+fn root_hash(reference: Reference) -> B256 {
+    if reference.inline { keccak256(reference.as_slice()) } else { B256::new(reference.bytes) }
 }
 
 /// Adds the root entry. `stored` is the path of the topmost stored branch.
@@ -196,7 +195,7 @@ fn with_root(
     stored: Option<Path>,
     mut nodes: NodeChanges,
 ) -> Result<NodeChanges, CommitmentError> {
-    let empty_path = banyan_primitives::trie::Nibbles::new();
+    let empty_path = Nibbles::new();
     let branch = nodes.remove(&empty_path).flatten();
     let top = match stored {
         None => Top::Leaves,

@@ -5,21 +5,20 @@ use std::{mem::size_of, sync::Arc};
 use alloy_trie::nodes::RlpNode;
 use banyan_primitives::{B256, EMPTY_ROOT_HASH};
 
-use super::path::Path;
+use super::path::{Path, nibble};
 use crate::node::{BranchNode, ChildKind};
 
 /// How a parent names a child: by its hash, or by its RLP if that is shorter than a hash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reference {
-    /// The hash, or the RLP and zeros.
-    bytes: [u8; 32],
-    /// Bytes used: 32 for a hash, fewer for an RLP.
-    len: u8,
+    /// The hash; or the RLP, a list whose first byte tells its length, and zeros.
+    pub(super) bytes: [u8; 32],
+    pub(super) inline: bool,
 }
 
 impl Reference {
     pub(super) fn hash(hash: [u8; 32]) -> Self {
-        Self { bytes: hash, len: 32 }
+        Self { bytes: hash, inline: false }
     }
 
     /// The RLP itself; `None` if it is too long for that.
@@ -29,40 +28,89 @@ impl Reference {
             return None;
         }
         bytes[..rlp.len()].copy_from_slice(rlp);
-        Some(Self { bytes, len: rlp.len() as u8 })
-    }
-
-    pub(super) fn is_hash(&self) -> bool {
-        self.len == 32
+        Some(Self { bytes, inline: true })
     }
 
     /// The hash or the RLP.
     pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
+        if self.inline { inline_rlp(&self.bytes) } else { &self.bytes }
     }
+}
+
+/// The RLP in the bytes of a reference.
+pub(super) fn inline_rlp(bytes: &[u8; 32]) -> &[u8] {
+    let len = usize::from(bytes[0].saturating_sub(0xc0)) + 1;
+    &bytes[..len.min(bytes.len())]
 }
 
 impl From<&RlpNode> for Reference {
     fn from(node: &RlpNode) -> Self {
         match node.as_hash() {
             Some(hash) => Self::hash(hash.0),
-            None => Self::inline(node).unwrap_or(Self { bytes: [0; 32], len: 0 }),
+            None => Self::inline(node).unwrap_or_default(),
         }
     }
 }
 
-/// What is under one nibble of a branch.
-#[derive(Clone, Debug)]
-pub(super) struct Cell {
-    pub(super) reference: Reference,
-    pub(super) place: Place,
+/// Which nibbles of a branch have a child, and of what kind. Bit `n` stands for nibble `n`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Masks {
+    pub(super) present: u16,
+    /// Children that are branches.
+    pub(super) branches: u16,
+    /// Branches that are stored.
+    pub(super) stored: u16,
+    /// Children that the branch holds in full.
+    pub(super) inline: u16,
 }
 
-/// The child itself, as far as it is in memory.
+impl Masks {
+    pub(super) fn set(&mut self, nibble: u8, kind: ChildKind, inline: bool) {
+        let bit = 1 << nibble;
+        self.clear(nibble);
+        self.present |= bit;
+        self.branches |= if kind == ChildKind::Leaf { 0 } else { bit };
+        self.stored |= if kind == ChildKind::StoredBranch { bit } else { 0 };
+        self.inline |= if inline { bit } else { 0 };
+    }
+
+    pub(super) fn clear(&mut self, nibble: u8) {
+        let rest = !(1 << nibble);
+        self.present &= rest;
+        self.branches &= rest;
+        self.stored &= rest;
+        self.inline &= rest;
+    }
+
+    pub(super) fn has(&self, nibble: u8) -> bool {
+        self.present & (1 << nibble) != 0
+    }
+
+    pub(super) fn kind(&self, nibble: u8) -> ChildKind {
+        let bit = 1 << nibble;
+        match (self.branches & bit, self.stored & bit) {
+            (0, _) => ChildKind::Leaf,
+            (_, 0) => ChildKind::LeafBranch,
+            _ => ChildKind::StoredBranch,
+        }
+    }
+
+    /// Where the child under `nibble` is or would be among those that are there.
+    pub(super) fn index(&self, nibble: u8) -> usize {
+        (self.present & ((1 << nibble) - 1)).count_ones() as usize
+    }
+
+    /// True if the branch belongs in the store.
+    pub(super) fn is_stored(&self) -> bool {
+        self.branches != 0
+    }
+}
+
+/// A child, as far as it is in memory.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// Only what its parent's stored form says.
-    Unloaded(ChildKind),
+    /// No more than its parent says.
+    Unloaded,
     /// A slot.
     Leaf(B256),
     /// An account with its storage, `None` if it has none.
@@ -78,83 +126,72 @@ pub(super) enum Place {
     Branch {
         /// The branch.
         node: Arc<Branch>,
-        /// It belongs in the store: one of its children is a branch.
-        stored: bool,
         /// When it was last changed or loaded.
         epoch: u32,
     },
 }
 
-impl Cell {
-    pub(super) fn kind(&self) -> ChildKind {
-        match &self.place {
-            Place::Unloaded(kind) => *kind,
-            Place::Leaf(_) | Place::Account { .. } => ChildKind::Leaf,
-            Place::Branch { stored: true, .. } => ChildKind::StoredBranch,
-            Place::Branch { stored: false, .. } => ChildKind::LeafBranch,
-        }
-    }
-
-    /// Bytes that this cell and all below it take. It walks there, but not into storage tries.
+impl Place {
+    /// Bytes that this and all below it take. It walks there, but not into storage tries.
     pub(super) fn weight(&self) -> usize {
-        size_of::<Self>()
-            + match &self.place {
-                Place::Unloaded(_) | Place::Leaf(_) => 0,
-                Place::Account { storage, .. } => storage.as_ref().map_or(0, |trie| trie.bytes),
-                Place::Branch { node, .. } => node.weight(),
-            }
+        match self {
+            Self::Unloaded | Self::Leaf(_) | Self::Account { storage: None, .. } => 0,
+            Self::Account { storage: Some(trie), .. } => trie.bytes,
+            Self::Branch { node, .. } => node.weight(),
+        }
     }
 }
 
-/// A branch with at least two children.
+/// A branch with at least two children. To hash it after a change, the references of all others are
+/// needed, and nothing else of them: so they lie together.
 #[derive(Clone, Debug)]
 pub(super) struct Branch {
     pub(super) path: Path,
-    /// Bit `n` is set if there is a child under nibble `n`.
-    pub(super) present: u16,
+    pub(super) masks: Masks,
+    /// Of the children, by nibble; which are no hashes, `masks` tells.
+    pub(super) references: Vec<[u8; 32]>,
     /// The children, by nibble.
-    pub(super) cells: Vec<Cell>,
+    pub(super) places: Vec<Place>,
 }
 
 impl Branch {
-    pub(super) fn new(path: Path) -> Self {
-        Self { path, present: 0, cells: Vec::new() }
+    pub(super) fn new(path: Path, children: usize) -> Self {
+        Self {
+            path,
+            masks: Masks::default(),
+            references: Vec::with_capacity(children),
+            places: Vec::with_capacity(children),
+        }
     }
 
     /// The branch of a stored form.
     pub(super) fn from_stored(path: Path, node: &BranchNode) -> Self {
-        let mut branch = Self::new(path);
+        let mut branch = Self::new(path, 16);
         for nibble in 0..16 {
             if let Some((reference, kind)) = node.child(nibble) {
-                branch.present |= 1 << nibble;
-                let place = Place::Unloaded(kind);
-                branch.cells.push(Cell { reference: reference.into(), place });
+                let Reference { bytes, inline } = reference.into();
+                branch.masks.set(nibble, kind, inline);
+                branch.references.push(bytes);
+                branch.places.push(Place::Unloaded);
             }
         }
         branch
     }
 
-    /// Where the child under `nibble` is or would be in `cells`.
-    pub(super) fn index(&self, nibble: u8) -> usize {
-        (self.present & ((1 << nibble) - 1)).count_ones() as usize
-    }
-
-    pub(super) fn cell(&self, nibble: u8) -> Option<&Cell> {
-        let present = self.present & (1 << nibble) != 0;
-        present.then(|| self.cells.get(self.index(nibble))).flatten()
-    }
-
-    /// True if it belongs in the store.
-    pub(super) fn is_stored(&self) -> bool {
-        self.cells.iter().any(|cell| cell.kind() != ChildKind::Leaf)
+    pub(super) fn place(&self, nibble: u8) -> Option<&Place> {
+        let index = self.masks.has(nibble).then(|| self.masks.index(nibble))?;
+        self.places.get(index)
     }
 
     pub(super) fn weight(&self) -> usize {
-        Self::OWN_WEIGHT + self.cells.iter().map(Cell::weight).sum::<usize>()
+        let below: usize = self.places.iter().map(Place::weight).sum();
+        Self::OWN_WEIGHT + self.places.len() * Self::CHILD_WEIGHT + below
     }
 
-    /// Bytes of a branch without its cells: itself, and what two allocations cost besides.
-    pub(super) const OWN_WEIGHT: usize = size_of::<Self>() + 48;
+    /// Bytes of a branch without its children: itself, and what three allocations cost besides.
+    pub(super) const OWN_WEIGHT: usize = size_of::<Self>() + 64;
+    /// Bytes of a child in its parent.
+    pub(super) const CHILD_WEIGHT: usize = size_of::<Place>() + 32;
 }
 
 /// The trie of all accounts, or of the slots of one.
@@ -163,7 +200,7 @@ pub(super) struct Trie {
     /// Its root hash.
     pub(super) root: B256,
     /// The topmost node; `None` if it is not in memory or there is none.
-    pub(super) top: Option<Cell>,
+    pub(super) top: Option<Place>,
     /// Bytes that it takes, so that nobody needs to walk it for them.
     pub(super) bytes: usize,
 }
@@ -180,14 +217,14 @@ impl Trie {
 
     /// The leaf of `key`, if it is in memory.
     pub(super) fn leaf(&self, key: &B256) -> Option<&Place> {
-        let mut cell = self.top.as_ref()?;
+        let mut place = self.top.as_ref()?;
         loop {
-            match &cell.place {
+            match place {
                 Place::Branch { node, .. } if node.path.holds(key) => {
-                    cell = node.cell(super::path::nibble(key, node.path.len()))?;
+                    place = node.place(nibble(key, node.path.len()))?;
                 }
                 Place::Leaf(own) | Place::Account { key: own, .. } if own == key => {
-                    return Some(&cell.place);
+                    return Some(place);
                 }
                 _ => return None,
             }

@@ -1,6 +1,6 @@
 //! What a batch makes of a trie: new leaves and branches, as a patch to be applied later.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use banyan_primitives::B256;
 
@@ -10,36 +10,37 @@ use super::{
 };
 use crate::node::ChildKind;
 
-/// The new content of one cell.
-#[derive(Debug)]
-pub(super) enum Entry {
-    /// Nothing.
-    Removed,
-    /// A leaf.
-    Leaf(NewLeaf),
-    /// A branch, new or changed.
-    Branch(BranchPatch),
+/// New leaves and branches, each named by its number.
+#[derive(Debug, Default)]
+pub(super) struct Patch {
+    pub(super) leaves: Vec<NewLeaf>,
+    pub(super) works: Vec<Work>,
+    /// What changes in the branches.
+    pub(super) entries: Vec<Entry>,
+    /// Done by other threads, with the number of their topmost branch.
+    pub(super) parts: Vec<(Patch, u32)>,
 }
 
-impl Entry {
-    pub(super) fn kind(&self) -> ChildKind {
-        match self {
-            Self::Removed | Self::Leaf(_) => ChildKind::Leaf,
-            Self::Branch(branch) => Self::kind_of_branch(branch.stored),
-        }
-    }
+/// What is below some slot after the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum New {
+    /// As before.
+    Same,
+    /// Nothing.
+    Empty,
+    /// A leaf.
+    Leaf(u32),
+    /// A branch.
+    Work(u32),
+    /// The topmost branch of another thread's part.
+    Part(u32),
+}
 
-    pub(super) fn kind_of_branch(stored: bool) -> ChildKind {
-        if stored { ChildKind::StoredBranch } else { ChildKind::LeafBranch }
-    }
-
-    pub(super) fn reference(&self) -> Option<&Reference> {
-        match self {
-            Self::Removed => None,
-            Self::Leaf(leaf) => Some(&leaf.reference),
-            Self::Branch(branch) => Some(&branch.reference),
-        }
-    }
+/// The change of one child of a branch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) nibble: u8,
+    pub(super) new: New,
 }
 
 /// A leaf after the batch.
@@ -68,14 +69,18 @@ pub(super) enum LeafStorage {
 
 /// A branch after the batch.
 #[derive(Debug)]
-pub(super) struct BranchPatch {
+pub(super) struct Work {
+    /// Which trie of the pass.
+    pub(super) trie: u32,
+    /// The branch above, among those of this patch.
+    pub(super) parent: Option<u32>,
     pub(super) path: Path,
-    /// As its parent names it.
+    pub(super) base: Base,
+    /// Its changes, by nibble: a range of entries.
+    pub(super) entries: (u32, u32),
+    /// As its parent names it; without an extension if there is none above.
     pub(super) reference: Reference,
     pub(super) stored: bool,
-    pub(super) base: Base,
-    /// By nibble.
-    pub(super) changed: Vec<(u8, Entry)>,
 }
 
 /// What a changed branch is made from.
@@ -102,9 +107,10 @@ impl Base {
 
     /// It gets another parent than it had.
     pub(super) fn move_away(&mut self) {
-        if let Self::Here(branch) = self {
-            *self = Self::From(Arc::clone(branch));
-        }
+        *self = match mem::take(self) {
+            Self::Here(branch) => Self::From(branch),
+            other => other,
+        };
     }
 
     /// Its parent is the one it had, so whoever applies the patch will find it. Without another
@@ -116,13 +122,54 @@ impl Base {
     }
 }
 
-/// What a batch makes of one trie.
-#[derive(Debug)]
+impl Work {
+    pub(super) fn kind(&self) -> ChildKind {
+        if self.stored { ChildKind::StoredBranch } else { ChildKind::LeafBranch }
+    }
+}
+
+impl Patch {
+    /// The branch that `new` is.
+    pub(super) fn work_mut(&mut self, new: New) -> Option<&mut Work> {
+        match new {
+            New::Work(index) => self.works.get_mut(index as usize),
+            New::Part(index) => {
+                let (part, top) = self.parts.get_mut(index as usize)?;
+                part.works.get_mut(*top as usize)
+            }
+            _ => None,
+        }
+    }
+
+    /// Reference and kind of `new`, once it is hashed; `None` if it is nothing.
+    pub(super) fn child(&self, new: New) -> Option<(&Reference, ChildKind)> {
+        let work = match new {
+            New::Leaf(index) => {
+                return Some((&self.leaves.get(index as usize)?.reference, ChildKind::Leaf));
+            }
+            New::Work(index) => self.works.get(index as usize)?,
+            New::Part(index) => {
+                let (part, top) = self.parts.get(index as usize)?;
+                part.works.get(*top as usize)?
+            }
+            New::Same | New::Empty => return None,
+        };
+        Some((&work.reference, work.kind()))
+    }
+
+    /// The changes of a branch.
+    pub(super) fn entries(&self, work: &Work) -> &[Entry] {
+        &self.entries[work.entries.0 as usize..work.entries.1 as usize]
+    }
+}
+
+/// What a batch makes of one trie of a pass.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct TriePatch {
     /// Its new root hash.
     pub(super) root: B256,
-    /// Its topmost node; `None` if nothing changed.
-    pub(super) top: Option<Entry>,
+    /// Its topmost node.
+    pub(super) top: New,
     /// It was emptied before.
     pub(super) wiped: bool,
 }

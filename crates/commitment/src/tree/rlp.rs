@@ -1,19 +1,19 @@
 //! RLP of trie nodes, written into a buffer that many of them share.
 
+use arrayvec::ArrayVec;
 use banyan_primitives::B256;
 
 use super::{
-    node::Reference,
+    node::{Masks, Reference, inline_rlp},
     path::{KEY_NIBBLES, Path, nibble},
 };
-use crate::node::ChildKind;
 
-/// One child of a branch that is to be encoded.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Child<'a> {
-    pub(super) nibble: u8,
-    pub(super) reference: &'a Reference,
-    pub(super) kind: ChildKind,
+/// The children of a branch that is to be encoded.
+#[derive(Debug, Default)]
+pub(super) struct Children<'a> {
+    pub(super) masks: Masks,
+    /// By nibble.
+    pub(super) references: ArrayVec<&'a [u8; 32], 16>,
 }
 
 fn list_header(out: &mut Vec<u8>, payload: usize) {
@@ -76,46 +76,53 @@ pub(super) fn extension(out: &mut Vec<u8>, path: &Path, depth: usize, child: &Re
 }
 
 fn reference_len(reference: &Reference) -> usize {
-    reference.as_slice().len() + usize::from(reference.is_hash())
+    if reference.inline { reference.as_slice().len() } else { 33 }
 }
 
 fn reference(out: &mut Vec<u8>, reference: &Reference) {
-    if reference.is_hash() {
+    if !reference.inline {
         out.push(0xa0);
     }
     out.extend_from_slice(reference.as_slice());
 }
 
-/// A branch with these children, by nibble.
-pub(super) fn branch(out: &mut Vec<u8>, children: &[Child<'_>]) {
-    let present: usize = children.iter().map(|child| reference_len(child.reference)).sum();
-    list_header(out, present + (16 - children.len()) + 1);
-    let mut next = 0;
-    for child in children {
-        out.extend_from_slice(&[0x80; 16][..usize::from(child.nibble) - next]);
-        reference(out, child.reference);
-        next = usize::from(child.nibble) + 1;
+/// A branch.
+pub(super) fn branch(out: &mut Vec<u8>, children: &Children<'_>) {
+    let Children { masks: Masks { present, inline, .. }, references } = children;
+    let mut payload = 33 * references.len() + (16 - references.len()) + 1;
+    let mut rest = references.iter();
+    if *inline != 0 {
+        for nibble in (0..16).filter(|nibble| present & (1 << nibble) != 0) {
+            let bytes = rest.next().map_or(0, |bytes| inline_rlp(bytes).len());
+            payload -= if inline & (1 << nibble) != 0 { 33 - bytes } else { 0 };
+        }
     }
-    out.extend_from_slice(&[0x80; 17][..17 - next]);
+    list_header(out, payload);
+    let mut references = references.iter();
+    for nibble in 0..16 {
+        let bit = 1 << nibble;
+        let bytes = if present & bit == 0 { None } else { references.next() };
+        match bytes {
+            Some(bytes) if inline & bit == 0 => {
+                out.push(0xa0);
+                out.extend_from_slice(*bytes);
+            }
+            Some(bytes) => out.extend_from_slice(inline_rlp(bytes)),
+            None => out.push(0x80),
+        }
+    }
+    out.push(0x80);
 }
 
 /// The stored form of a branch: see [`crate::node::BranchNode`].
-pub(super) fn stored(children: &[Child<'_>]) -> Vec<u8> {
-    let (mut present, mut branches, mut kept, mut inline) = (0u16, 0u16, 0u16, 0u16);
-    for child in children {
-        let bit = 1 << child.nibble;
-        present |= bit;
-        branches |= if child.kind == ChildKind::Leaf { 0 } else { bit };
-        kept |= if child.kind == ChildKind::StoredBranch { bit } else { 0 };
-        inline |= if child.reference.is_hash() { 0 } else { bit };
-    }
-    let mut out = Vec::with_capacity(8 + 32 * children.len());
-    for mask in [present, branches, kept, inline] {
+pub(super) fn stored(out: &mut Vec<u8>, children: &Children<'_>) {
+    let Masks { present, branches, stored, inline } = children.masks;
+    for mask in [present, branches, stored, inline] {
         out.extend_from_slice(&mask.to_be_bytes());
     }
-    for child in children {
-        out.extend_from_slice(child.reference.as_slice());
+    let nibbles = (0..16).filter(|nibble| present & (1 << nibble) != 0);
+    for (bytes, nibble) in children.references.iter().zip(nibbles) {
+        let bytes = if inline & (1 << nibble) == 0 { &bytes[..] } else { inline_rlp(bytes) };
+        out.extend_from_slice(bytes);
     }
-    out.shrink_to_fit();
-    out
 }

@@ -7,7 +7,7 @@ use banyan_primitives::{
 
 use super::{
     apply::Applier,
-    compute::{Patch, compute},
+    compute::{BlockPatch, compute},
     node::Trie,
 };
 use crate::{CommitmentError, RootOutput, reader::Reader};
@@ -44,7 +44,7 @@ struct State {
 #[derive(Debug)]
 struct Pending {
     root: B256,
-    patch: Patch,
+    patch: BlockPatch,
 }
 
 impl Trees {
@@ -115,12 +115,12 @@ impl State {
         }
     }
 
-    fn apply(&mut self, patch: Patch, budget: usize) {
-        let Patch { accounts, storage } = patch;
+    fn apply(&mut self, patch: BlockPatch, budget: usize) {
+        let BlockPatch { accounts: (mut patch, trie), storage } = patch;
         self.epoch += 1;
         let oldest = self.epoch.saturating_sub(self.window);
         let mut applier = Applier { epoch: self.epoch, oldest, storage, grown: 0 };
-        applier.trie(&mut self.accounts, accounts);
+        applier.trie(&mut self.accounts, &mut patch, trie);
         let bytes = self.accounts.bytes;
         if bytes > budget {
             self.window = self.window.min(self.epoch) / 4 * 3;

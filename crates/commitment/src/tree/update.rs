@@ -1,10 +1,11 @@
 //! The way down: what a sorted batch makes of a trie, all but the hashes.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
+use alloy_rlp::Encodable;
 use alloy_trie::TrieAccount;
 use banyan_primitives::{
-    Account, B256, Bytes, EMPTY_ROOT_HASH, U256,
+    Account, B256, EMPTY_ROOT_HASH, U256,
     trie::{Leaf, TrieId, TrieSource},
 };
 use rayon::prelude::*;
@@ -12,11 +13,11 @@ use rayon::prelude::*;
 use super::{
     hash::hang,
     load::{Loaded, load, load_leaf, load_storage, load_top},
-    node::{Branch, Cell, Place, Trie},
-    patch::{Base, BranchPatch, Entry, LeafStorage, NewLeaf},
+    node::{Branch, Place, Trie},
+    patch::{Base, Entry, LeafStorage, New, NewLeaf, Patch, Work},
     path::{Path, common, nibble},
 };
-use crate::CommitmentError;
+use crate::{CommitmentError, node::ChildKind};
 
 /// From how many changes on a trie is split by its first nibble.
 const SPLIT: usize = 256;
@@ -26,7 +27,7 @@ const SPLIT_AGAIN: usize = 4096;
 /// One changed key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change<'a> {
-    pub(super) key: &'a B256,
+    pub(super) key: B256,
     /// `None` deletes the leaf.
     pub(super) value: Option<Value<'a>>,
 }
@@ -40,36 +41,6 @@ pub(super) enum Value<'a> {
     Account(&'a Account, Option<(u32, B256)>),
 }
 
-/// What is below a cell after the batch.
-#[derive(Debug)]
-pub(super) enum New {
-    /// As before.
-    Same,
-    /// Nothing.
-    Empty,
-    /// A leaf, not hashed.
-    Leaf(NewLeaf),
-    /// A branch of this pass, not hashed.
-    Work(usize),
-    /// A branch, hashed.
-    Done(BranchPatch),
-}
-
-/// A branch that is to be hashed.
-#[derive(Debug)]
-pub(super) struct Work {
-    /// Which trie of the pass.
-    pub(super) trie: usize,
-    pub(super) path: Path,
-    pub(super) base: Base,
-    /// By nibble.
-    pub(super) changed: Vec<(u8, Entry)>,
-    /// The work above and the place among its changes.
-    pub(super) parent: Option<(usize, usize)>,
-    /// Filled by hashing if there is no work above.
-    pub(super) done: Option<BranchPatch>,
-}
-
 /// A part of a batch that one thread does: the changes of some small tries or of a part of a large
 /// one. All its nodes of one level are hashed together.
 #[derive(Debug)]
@@ -77,21 +48,36 @@ pub(super) struct Pass<'a, S> {
     source: &'a S,
     /// Its tries; those before the last are done but for the hashes.
     pub(super) tries: Vec<TrieId>,
-    pub(super) works: Vec<Work>,
+    pub(super) patch: Patch,
     /// RLP values of new leaves.
     pub(super) values: Vec<u8>,
-    /// Changed stored nodes with the number of their trie.
-    pub(super) nodes: Vec<(usize, Path, Option<Bytes>)>,
+    /// Changed stored nodes: number of the trie, path, and where the stored form is among the
+    /// encoded, nowhere if the node is gone.
+    pub(super) nodes: Vec<(u32, Path, (usize, usize))>,
+    pub(super) encoded: Vec<u8>,
+    /// Changes of branches on the way from the top to where the pass is.
+    open: Vec<Entry>,
 }
 
 impl<'a, S: TrieSource + Sync> Pass<'a, S> {
     pub(super) fn new(source: &'a S) -> Self {
-        let (tries, works, values, nodes) = Default::default();
-        Self { source, tries, works, values, nodes }
+        Self {
+            source,
+            tries: Vec::new(),
+            patch: Patch::default(),
+            values: Vec::new(),
+            nodes: Vec::new(),
+            encoded: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
     fn trie(&self) -> TrieId {
         self.tries.last().copied().unwrap_or(TrieId::Accounts)
+    }
+
+    fn trie_number(&self) -> u32 {
+        self.tries.len().saturating_sub(1) as u32
     }
 
     /// Takes up `trie` with its changes, ascending by key. `old` is it in memory; `None` if nothing
@@ -106,7 +92,8 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         if let Some(trie) = old.filter(|trie| trie.is_empty() || trie.top.is_some()) {
             let new = match changes {
                 [] => New::Same,
-                _ => self.visit(0, trie.top.as_ref(), changes)?,
+                // A top that is in memory says itself what it is.
+                _ => self.visit(0, trie.top.as_ref().map(|top| (top, ChildKind::Leaf)), changes)?,
             };
             return Ok((new, trie.root));
         }
@@ -122,23 +109,23 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
     fn visit(
         &mut self,
         depth: usize,
-        old: Option<&Cell>,
+        old: Option<(&Place, ChildKind)>,
         changes: &[Change<'_>],
     ) -> Result<New, CommitmentError> {
-        let Some((first, cell)) = changes.first().zip(old) else {
+        let Some((first, (place, kind))) = changes.first().zip(old) else {
             return self.visit_leaves(&[], changes);
         };
-        match &cell.place {
+        match place {
             Place::Leaf(key) => self.visit_leaf(key, None, changes),
             Place::Account { key, storage, .. } => {
                 self.visit_leaf(key, Some(storage.as_ref()), changes)
             }
             Place::Branch { node, .. } => {
-                self.visit_branch(Base::Here(Arc::clone(node)), node, changes)
+                self.visit_branch(&Base::Here(Arc::clone(node)), node, changes)
             }
-            Place::Unloaded(kind) => {
-                let prefix = Path::of(first.key, depth);
-                let loaded = load(self.source, self.trie(), &prefix, *kind)?;
+            Place::Unloaded => {
+                let prefix = Path::of(&first.key, depth);
+                let loaded = load(self.source, self.trie(), &prefix, kind)?;
                 self.visit_loaded(loaded, changes)
             }
         }
@@ -151,7 +138,9 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
     ) -> Result<New, CommitmentError> {
         match loaded {
             Loaded::Leaves(leaves) => self.visit_leaves(&leaves, changes),
-            Loaded::Branch(node) => self.visit_branch(Base::From(Arc::clone(&node)), &node, changes),
+            Loaded::Branch(node) => {
+                self.visit_branch(&Base::From(Arc::clone(&node)), &node, changes)
+            }
         }
     }
 
@@ -161,22 +150,22 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         old: &[(B256, Leaf)],
         changes: &[Change<'_>],
     ) -> Result<New, CommitmentError> {
-        let mut leaves = Vec::with_capacity(old.len() + changes.len());
+        let start = self.patch.leaves.len();
         let mut rest = old;
         for change in changes {
-            let before = rest.partition_point(|(key, _)| key < change.key);
+            let before = rest.partition_point(|(key, _)| *key < change.key);
             for (key, leaf) in &rest[..before] {
-                leaves.push(self.old_leaf(key, leaf, None)?);
+                self.old_leaf(key, leaf, None)?;
             }
             rest = &rest[before..];
-            let same = rest.first().is_some_and(|(key, _)| key == change.key);
+            let same = rest.first().is_some_and(|(key, _)| *key == change.key);
             rest = &rest[usize::from(same)..];
-            leaves.extend(self.new_leaf(change, if same { None } else { Some(None) })?);
+            self.new_leaf(change, if same { None } else { Some(None) })?;
         }
         for (key, leaf) in rest {
-            leaves.push(self.old_leaf(key, leaf, None)?);
+            self.old_leaf(key, leaf, None)?;
         }
-        Ok(self.grow(&mut leaves))
+        Ok(self.grow(start, self.patch.leaves.len()))
     }
 
     /// One leaf whose value is not in memory. `storage`: see [`Self::storage_of`].
@@ -186,37 +175,39 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         storage: Option<Option<&Arc<Trie>>>,
         changes: &[Change<'_>],
     ) -> Result<New, CommitmentError> {
-        if let [change] = changes
-            && change.key == key
-        {
-            return Ok(self.new_leaf(change, storage)?.map_or(New::Empty, New::Leaf));
+        let index = changes.partition_point(|change| change.key < *key);
+        let (before, rest) = changes.split_at(index);
+        let start = self.patch.leaves.len();
+        for change in before {
+            self.new_leaf(change, Some(None))?;
         }
-        let listed = changes.iter().any(|change| change.key == key);
-        if !listed && changes.iter().all(|change| change.value.is_none()) {
-            return Ok(New::Same);
+        let (own, after) = match rest.split_first() {
+            Some((own, after)) if own.key == *key => (Some(own), after),
+            _ => (None, rest),
+        };
+        match own {
+            Some(own) => self.new_leaf(own, storage)?,
+            None if changes.iter().all(|change| change.value.is_none()) => return Ok(New::Same),
+            None => {
+                let leaf = load_leaf(self.source, self.trie(), key)?;
+                self.old_leaf(key, &leaf, storage)?;
+            }
         }
-        let mut leaves = Vec::with_capacity(changes.len() + 1);
-        for change in changes {
-            let known = if change.key == key { storage } else { Some(None) };
-            leaves.extend(self.new_leaf(change, known)?);
+        for change in after {
+            self.new_leaf(change, Some(None))?;
         }
-        if !listed {
-            let leaf = load_leaf(self.source, self.trie(), key)?;
-            let index = leaves.partition_point(|leaf| leaf.key < *key);
-            leaves.insert(index, self.old_leaf(key, &leaf, storage)?);
-        }
-        Ok(self.grow(&mut leaves))
+        Ok(self.grow(start, self.patch.leaves.len()))
     }
 
     fn visit_branch(
         &mut self,
-        base: Base,
+        base: &Base,
         node: &Branch,
         changes: &[Change<'_>],
     ) -> Result<New, CommitmentError> {
         // All changes share the prefix of the outermost two.
         let outermost = [changes.first(), changes.last()].into_iter().flatten();
-        let shared = outermost.map(|change| common(change.key, &node.path.key)).min();
+        let shared = outermost.map(|change| common(&change.key, &node.path.key)).min();
         match shared {
             Some(depth) if depth < node.path.len() => self.fork(depth, base, node, changes),
             _ => self.visit_children(base, node, changes),
@@ -227,238 +218,261 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
     fn fork(
         &mut self,
         depth: usize,
-        base: Base,
+        base: &Base,
         node: &Branch,
         changes: &[Change<'_>],
     ) -> Result<New, CommitmentError> {
         let own = nibble(&node.path.key, depth);
         let mut inside = New::Same;
         let mut children = Vec::with_capacity(16);
-        for (nibble, group) in groups(changes, depth).filter(|(_, group)| !group.is_empty()) {
+        for (nibble, group) in groups(changes, depth) {
             if nibble == own {
-                inside = self.visit_branch(base.clone(), node, group)?;
+                inside = self.visit_branch(base, node, group)?;
             } else {
-                children.push((nibble, self.visit_leaves(&[], group)?));
+                children.push(Entry { nibble, new: self.visit_leaves(&[], group)? });
             }
         }
-        children.retain(|(_, child)| !matches!(child, New::Empty));
+        children.retain(|entry| entry.new != New::Empty);
         if children.is_empty() {
             return Ok(inside);
         }
-        if matches!(inside, New::Same) {
-            inside = self.add_work(node.path, base, Vec::new());
+        if inside == New::Same {
+            inside = self.add_work(node.path, base.clone(), self.open.len());
         }
-        let index = children.partition_point(|(nibble, _)| *nibble < own);
-        children.insert(index, (own, self.move_away(inside)));
-        Ok(self.join(Path::of(&node.path.key, depth), children))
+        if inside != New::Empty {
+            let index = children.partition_point(|entry| entry.nibble < own);
+            children.insert(index, Entry { nibble: own, new: self.move_away(inside) });
+        }
+        if let [only] = children[..] {
+            return Ok(only.new);
+        }
+        let start = self.open.len();
+        self.open.append(&mut children);
+        Ok(self.add_work(Path::of(&node.path.key, depth), Base::New, start))
     }
 
     /// All changes are below `node`.
     fn visit_children(
         &mut self,
-        base: Base,
+        base: &Base,
         node: &Branch,
         changes: &[Change<'_>],
     ) -> Result<New, CommitmentError> {
-        let changed = self.visit_groups(node, changes)?;
-        let mut present = node.present;
-        for (nibble, new) in &changed {
+        let start = self.open.len();
+        self.visit_groups(node, changes)?;
+        let changed = &self.open[start..];
+        let mut present = node.masks.present;
+        for Entry { nibble, new } in changed {
             let bit = 1 << nibble;
-            present = if matches!(new, New::Empty) { present & !bit } else { present | bit };
+            present = if *new == New::Empty { present & !bit } else { present | bit };
         }
         if changed.is_empty() {
             return Ok(New::Same);
         }
         if present.count_ones() >= 2 {
-            return Ok(self.add_work(node.path, base, changed));
-        }
-        if node.is_stored() {
-            self.nodes.push((self.tries.len() - 1, node.path, None));
+            return Ok(self.add_work(node.path, base.clone(), start));
         }
         let last = present.trailing_zeros() as u8;
-        let left = changed.into_iter().find(|(nibble, _)| *nibble == last);
+        let left = changed.iter().find(|entry| entry.nibble == last).map(|entry| entry.new);
+        self.open.truncate(start);
+        if node.masks.is_stored() {
+            self.nodes.push((self.trie_number(), node.path, (0, 0)));
+        }
         match left {
             _ if present == 0 => Ok(New::Empty),
-            Some((_, new)) => Ok(self.move_away(new)),
+            Some(new) => Ok(self.move_away(new)),
             None => self.lone_child(node, last),
         }
     }
 
     /// The child under `nibble`, which is all that is left of `node`.
     fn lone_child(&mut self, node: &Branch, nibble: u8) -> Result<New, CommitmentError> {
-        let Some(cell) = node.cell(nibble) else { return Ok(New::Empty) };
-        let kind = match &cell.place {
-            Place::Branch { node, .. } => {
-                return Ok(self.add_work(node.path, Base::From(Arc::clone(node)), Vec::new()));
+        let start = self.open.len();
+        match node.place(nibble) {
+            None => return Ok(New::Empty),
+            Some(Place::Unloaded) => {}
+            Some(Place::Branch { node, .. }) => {
+                return Ok(self.add_work(node.path, Base::From(Arc::clone(node)), start));
             }
-            Place::Leaf(key) | Place::Account { key, .. } => {
-                let leaf = load_leaf(self.source, self.trie(), key)?;
-                let storage = match &cell.place {
-                    Place::Account { storage, .. } => Some(storage.as_ref()),
-                    _ => None,
-                };
-                return Ok(New::Leaf(self.old_leaf(key, &leaf, storage)?));
+            Some(Place::Leaf(key)) => return self.moved_leaf(key, None),
+            Some(Place::Account { key, storage, .. }) => {
+                return self.moved_leaf(key, Some(storage.as_ref()));
             }
-            Place::Unloaded(kind) => *kind,
-        };
+        }
+        let kind = node.masks.kind(nibble);
         match load(self.source, self.trie(), &node.path.below(nibble), kind)? {
             Loaded::Leaves(leaves) => self.visit_leaves(&leaves, &[]),
-            Loaded::Branch(node) => Ok(self.add_work(node.path, Base::From(node), Vec::new())),
+            Loaded::Branch(node) => Ok(self.add_work(node.path, Base::From(node), start)),
         }
     }
 
-    /// What changes among the children of `node`, by nibble.
+    fn moved_leaf(
+        &mut self,
+        key: &B256,
+        storage: Option<Option<&Arc<Trie>>>,
+    ) -> Result<New, CommitmentError> {
+        let leaf = load_leaf(self.source, self.trie(), key)?;
+        self.old_leaf(key, &leaf, storage)?;
+        Ok(New::Leaf(self.patch.leaves.len() as u32 - 1))
+    }
+
+    /// Opens what changes among the children of `node`, by nibble.
     fn visit_groups(
         &mut self,
         node: &Branch,
         changes: &[Change<'_>],
-    ) -> Result<Vec<(u8, New)>, CommitmentError> {
+    ) -> Result<(), CommitmentError> {
         let depth = node.path.len();
         let split = if depth == 0 { SPLIT } else { SPLIT_AGAIN };
-        let groups = groups(changes, depth).filter(|(_, group)| !group.is_empty());
-        let mut changed = Vec::with_capacity(changes.len().min(16));
+        let old = |nibble| node.place(nibble).map(|place| (place, node.masks.kind(nibble)));
         if changes.len() < split {
-            for (nibble, group) in groups {
-                match self.visit(depth + 1, node.cell(nibble), group)? {
-                    New::Same => {}
-                    New::Empty if node.cell(nibble).is_none() => {}
-                    new => changed.push((nibble, new)),
-                }
+            for (nibble, group) in groups(changes, depth) {
+                let new = self.visit(depth + 1, old(nibble), group)?;
+                self.note(node, nibble, new);
             }
-            return Ok(changed);
+            return Ok(());
         }
-        let parts = groups.collect::<Vec<_>>().into_par_iter().map(|(nibble, group)| {
-            let mut pass = Pass::new(self.source);
-            pass.tries.push(self.trie());
-            let new = pass.visit(depth + 1, node.cell(nibble), group)?;
+        let (source, trie) = (self.source, self.trie());
+        let groups: Vec<_> = groups(changes, depth).collect();
+        let parts = groups.into_par_iter().map(|(nibble, group)| {
+            let mut pass = Pass::new(source);
+            pass.tries.push(trie);
+            let new = pass.visit(depth + 1, old(nibble), group)?;
             pass.hash();
-            let new = pass.resolve(new);
             Ok((nibble, new, pass))
         });
         for (nibble, new, pass) in parts.collect::<Result<Vec<_>, CommitmentError>>()? {
             let new = self.adopt(new, pass);
-            match new {
-                New::Same => {}
-                New::Empty if node.cell(nibble).is_none() => {}
-                new => changed.push((nibble, new)),
-            }
+            self.note(node, nibble, new);
         }
-        Ok(changed)
+        Ok(())
+    }
+
+    fn note(&mut self, node: &Branch, nibble: u8, new: New) {
+        if new != New::Same && (new != New::Empty || node.masks.has(nibble)) {
+            self.open.push(Entry { nibble, new });
+        }
     }
 
     /// Takes over what another pass did for the last trie of this one.
-    fn adopt(&mut self, new: New, pass: Self) -> New {
-        let trie = self.tries.len() - 1;
-        self.nodes.extend(pass.nodes.into_iter().map(|(_, path, node)| (trie, path, node)));
+    fn adopt(&mut self, new: New, mut pass: Self) -> New {
+        let (trie, before) = (self.trie_number(), self.encoded.len());
+        let place = |(start, end)| if start < end { (before + start, before + end) } else { (0, 0) };
+        let nodes = pass.nodes.into_iter();
+        self.nodes.extend(nodes.map(|(_, path, encoded)| (trie, path, place(encoded))));
+        self.encoded.append(&mut pass.encoded);
         match new {
-            New::Leaf(leaf) => {
-                let (start, end) = leaf.value;
-                let value = self.add_value(&pass.values[start as usize..end as usize]);
-                New::Leaf(NewLeaf { value, ..leaf })
+            New::Leaf(index) => {
+                let leaf = std::mem::take(&mut pass.patch.leaves[index as usize]);
+                let value = &pass.values[leaf.value.0 as usize..leaf.value.1 as usize];
+                let start = self.values.len() as u32;
+                self.values.extend_from_slice(value);
+                let value = (start, self.values.len() as u32);
+                self.patch.leaves.push(NewLeaf { value, ..leaf });
+                New::Leaf(self.patch.leaves.len() as u32 - 1)
+            }
+            New::Work(top) => {
+                self.patch.parts.push((pass.patch, top));
+                New::Part(self.patch.parts.len() as u32 - 1)
             }
             new => new,
         }
     }
 
-    /// Joins what is below the nibbles after `path`: a new branch if there is more than one.
-    fn join(&mut self, path: Path, mut children: Vec<(u8, New)>) -> New {
-        children.retain(|(_, child)| !matches!(child, New::Empty));
-        match children.len() {
-            0 => New::Empty,
-            1 => children.pop().map_or(New::Empty, |(_, child)| child),
-            _ => self.add_work(path, Base::New, children),
-        }
-    }
-
-    /// The subtree of sorted leaves, which are taken out. Recursion is bounded by 64 nibbles.
-    fn grow(&mut self, leaves: &mut [NewLeaf]) -> New {
-        let (first, last) = match leaves {
+    /// The subtree of the leaves from `start` to `end`. Recursion is bounded by 64 nibbles.
+    fn grow(&mut self, start: usize, end: usize) -> New {
+        let (first, last) = match &self.patch.leaves[start..end] {
             [] => return New::Empty,
-            [leaf] => return New::Leaf(mem::take(leaf)),
+            [_] => return New::Leaf(start as u32),
             [first, .., last] => (first.key, last.key),
         };
         let depth = common(&first, &last);
-        let mut children = Vec::with_capacity(leaves.len().min(16));
-        let mut rest = leaves;
-        while let Some(leaf) = rest.first() {
-            let own = nibble(&leaf.key, depth);
-            let end = rest.partition_point(|leaf| nibble(&leaf.key, depth) == own);
-            let (group, tail) = rest.split_at_mut(end);
-            children.push((own, self.grow(group)));
-            rest = tail;
+        let open = self.open.len();
+        let mut next = start;
+        while next < end {
+            let rest = &self.patch.leaves[next..end];
+            let own = nibble(&rest[0].key, depth);
+            let after = next + rest.partition_point(|leaf| nibble(&leaf.key, depth) == own);
+            let new = self.grow(next, after);
+            self.open.push(Entry { nibble: own, new });
+            next = after;
         }
-        self.add_work(Path::of(&first, depth), Base::New, children)
+        self.add_work(Path::of(&first, depth), Base::New, open)
     }
 
-    /// Adds a branch to be hashed.
-    fn add_work(&mut self, path: Path, base: Base, changed: Vec<(u8, New)>) -> New {
-        let index = self.works.len();
-        let mut entries = Vec::with_capacity(changed.len());
-        for (position, (nibble, new)) in changed.into_iter().enumerate() {
-            let entry = match new {
-                New::Same | New::Empty => Entry::Removed,
-                New::Leaf(leaf) => Entry::Leaf(leaf),
-                New::Work(child) => {
-                    self.works[child].parent = Some((index, position));
-                    Entry::Removed // until it is hashed
+    /// Adds a branch to be hashed, with the changes that are open from `start` on.
+    fn add_work(&mut self, path: Path, base: Base, start: usize) -> New {
+        let index = self.patch.works.len() as u32;
+        for Entry { new, .. } in &self.open[start..] {
+            match new {
+                New::Work(child) => self.patch.works[*child as usize].parent = Some(index),
+                New::Part(_) => {
+                    if let Some(child) = self.patch.work_mut(*new) {
+                        child.reference = hang(&child.path, path.len() + 1, child.reference);
+                        child.base.settle();
+                    }
                 }
-                New::Done(mut branch) => {
-                    branch.reference = hang(&branch.path, path.len() + 1, branch.reference);
-                    branch.base.settle();
-                    Entry::Branch(branch)
-                }
-            };
-            entries.push((nibble, entry));
+                _ => {}
+            }
         }
-        let trie = self.tries.len() - 1;
-        self.works.push(Work { trie, path, base, changed: entries, parent: None, done: None });
+        let first = self.patch.entries.len() as u32;
+        self.patch.entries.extend(self.open.drain(start..));
+        self.patch.works.push(Work {
+            trie: self.trie_number(),
+            parent: None,
+            path,
+            base,
+            entries: (first, self.patch.entries.len() as u32),
+            reference: Default::default(),
+            stored: false,
+        });
         New::Work(index)
     }
 
     /// `new` gets another parent than it had.
-    fn move_away(&mut self, mut new: New) -> New {
-        match &mut new {
-            New::Work(index) => self.works[*index].base.move_away(),
-            New::Done(branch) => branch.base.move_away(),
-            _ => {}
+    fn move_away(&mut self, new: New) -> New {
+        if let Some(work) = self.patch.work_mut(new) {
+            work.base.move_away();
         }
         new
     }
 
-    /// A leaf after its change; `storage`: see [`Self::storage_of`].
+    /// Adds the leaf after its change, if there is one then; `storage`: see [`Self::storage_of`].
     fn new_leaf(
         &mut self,
         change: &Change<'_>,
         storage: Option<Option<&Arc<Trie>>>,
-    ) -> Result<Option<NewLeaf>, CommitmentError> {
-        let Some(value) = change.value else { return Ok(None) };
-        let leaf = match value {
-            Value::Slot(value) => self.leaf(*change.key, &Leaf::Slot(*value), B256::ZERO),
-            Value::Account(account, changed) => {
+    ) -> Result<(), CommitmentError> {
+        match change.value {
+            None => {}
+            Some(Value::Slot(value)) => {
+                self.add_leaf(change.key, &Leaf::Slot(*value), B256::ZERO, LeafStorage::Slot);
+            }
+            Some(Value::Account(account, changed)) => {
                 let (root, storage) = match changed {
                     Some((_, EMPTY_ROOT_HASH)) => (EMPTY_ROOT_HASH, LeafStorage::Empty),
                     Some((trie, root)) => (root, LeafStorage::Changed(trie)),
-                    None => self.storage_of(change.key, storage)?,
+                    None => self.storage_of(&change.key, storage)?,
                 };
-                let leaf = self.leaf(*change.key, &Leaf::Account(*account), root);
-                NewLeaf { storage, ..leaf }
+                self.add_leaf(change.key, &Leaf::Account(*account), root, storage);
             }
-        };
-        Ok(Some(leaf))
+        }
+        Ok(())
     }
 
-    /// A leaf that stays as it is in another place; `storage`: see [`Self::storage_of`].
+    /// Adds a leaf that stays as it is in another place; `storage`: see [`Self::storage_of`].
     fn old_leaf(
         &mut self,
         key: &B256,
         leaf: &Leaf,
         storage: Option<Option<&Arc<Trie>>>,
-    ) -> Result<NewLeaf, CommitmentError> {
+    ) -> Result<(), CommitmentError> {
         let (root, storage) = match leaf {
             Leaf::Slot(_) => (B256::ZERO, LeafStorage::Slot),
             Leaf::Account(_) => self.storage_of(key, storage)?,
         };
-        Ok(NewLeaf { storage, ..self.leaf(*key, leaf, root) })
+        self.add_leaf(*key, leaf, root, storage);
+        Ok(())
     }
 
     /// The storage of an account that the batch leaves as it is. `known` is it, if it is in memory:
@@ -478,39 +492,34 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         })
     }
 
-    fn leaf(&mut self, key: B256, leaf: &Leaf, storage_root: B256) -> NewLeaf {
+    fn add_leaf(&mut self, key: B256, leaf: &Leaf, storage_root: B256, storage: LeafStorage) {
         let start = self.values.len() as u32; // 110 bytes a leaf
         match leaf {
-            Leaf::Slot(value) => alloy_rlp::Encodable::encode(value, &mut self.values),
+            Leaf::Slot(value) => value.encode(&mut self.values),
             Leaf::Account(Account { nonce, balance, code_hash }) => {
-                let account = TrieAccount::new(*nonce, *balance, storage_root, *code_hash);
-                alloy_rlp::Encodable::encode(&account, &mut self.values);
+                TrieAccount::new(*nonce, *balance, storage_root, *code_hash)
+                    .encode(&mut self.values);
             }
         }
-        NewLeaf { key, value: (start, self.values.len() as u32), ..Default::default() }
-    }
-
-    fn add_value(&mut self, value: &[u8]) -> (u32, u32) {
-        let start = self.values.len() as u32; // 110 bytes a leaf
-        self.values.extend_from_slice(value);
-        (start, self.values.len() as u32)
+        let value = (start, self.values.len() as u32);
+        self.patch.leaves.push(NewLeaf { key, value, storage, reference: Default::default() });
     }
 }
 
-/// The changes below each nibble after `depth` nibbles, which they have in common.
+/// The changes below each nibble after `depth` nibbles, which they have in common; none is empty.
 fn groups<'c, 'a>(
     mut changes: &'c [Change<'a>],
     depth: usize,
 ) -> impl Iterator<Item = (u8, &'c [Change<'a>])> {
-    (0..16u8).map(move |own| {
-        let end = match changes.first() {
-            Some(first) if nibble(first.key, depth) == own => {
-                changes.partition_point(|change| nibble(change.key, depth) <= own)
-            }
-            _ => 0,
+    std::iter::from_fn(move || {
+        let own = nibble(&changes.first()?.key, depth);
+        let same = |change: &Change<'_>| nibble(&change.key, depth) == own;
+        let end = match changes.len() {
+            0..32 => changes.iter().take_while(|change| same(change)).count(),
+            _ => changes.partition_point(same),
         };
         let (group, rest) = changes.split_at(end);
         changes = rest;
-        (own, group)
+        Some((own, group))
     })
 }
