@@ -4,10 +4,11 @@
 mod common;
 
 use banyan_commitment::{MemoryTrie, Trees, rebuild, state_root};
-use banyan_primitives::trie::HashedDiff;
+use banyan_primitives::{B256, trie::HashedDiff};
 use common::{Pool, SHAPES, Shape, alloy_state_root, rng};
 use proptest::prelude::*;
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use rayon::ThreadPoolBuilder;
 
 /// What the trees may hold: all, some, next to nothing, nothing.
@@ -36,6 +37,10 @@ fn check(run: Run) {
         let count = rng.random_range(0..=run.changes);
         let diff = pool.block(rng, &state, count);
         let expected = state_root(&state, &diff).expect("a sound state");
+        if rng.random() {
+            let touched = touched(rng, &pool, &diff);
+            trees.reveal(&state, &touched).expect("a sound state");
+        }
         let output = trees.state_root(&state, &diff).expect("a sound state");
         assert_eq!(output.root, expected.root, "block {block} of {run:?}");
         assert!(output == expected, "nodes or storage roots of block {block} of {run:?}");
@@ -46,6 +51,19 @@ fn check(run: Run) {
         }
         states.push(state);
     }
+}
+
+/// Some of what a block changes, and some other keys.
+fn touched(rng: &mut ChaCha8Rng, pool: &Pool, diff: &HashedDiff) -> Vec<(B256, Vec<B256>)> {
+    let mut touched = Vec::new();
+    for account in diff.accounts.keys().chain(&pool.accounts) {
+        if rng.random_ratio(2, 3) {
+            let changed = diff.storage.get(account).into_iter().flat_map(|it| it.slots.keys());
+            let slots = changed.chain(pool.slots.iter().take(3)).copied();
+            touched.push((*account, slots.filter(|_| rng.random_ratio(2, 3)).collect()));
+        }
+    }
+    touched
 }
 
 fn check_with_threads(threads: usize, run: Run) {
@@ -92,6 +110,32 @@ fn a_hundred_thousand_batches() {
         let (keys, changes) = (rng.random_range(1..200), rng.random_range(1..40));
         let threads = rng.random_range(1..=8);
         check_with_threads(threads, Run { seed, shape, budget, keys, blocks: 12, changes });
+    }
+}
+
+/// Roots and reveals of siblings from many threads at once.
+#[test]
+fn threads_may_ask_for_siblings_at_the_same_time() {
+    let rng = &mut rng(5);
+    let pool = Pool::new(rng, Shape::Uniform, 400);
+    let mut state = MemoryTrie::default();
+    let trees = Trees::new(60_000);
+    for _ in 0..6 {
+        let siblings: Vec<_> = (0..6).map(|_| pool.block(rng, &state, 120)).collect();
+        std::thread::scope(|scope| {
+            for diff in &siblings {
+                let (trees, state) = (&trees, &state);
+                scope.spawn(move || {
+                    let keys = diff.accounts.keys().map(|key| (*key, Vec::new()));
+                    trees.reveal(state, &keys.collect::<Vec<_>>()).expect("a sound state");
+                    let output = trees.state_root(state, diff).expect("a sound state");
+                    assert!(output == state_root(state, diff).expect("a sound state"));
+                });
+            }
+        });
+        let diff = &siblings[rng.random_range(0..siblings.len())];
+        let nodes = state_root(&state, diff).expect("a sound state").nodes;
+        state.apply(diff, &nodes);
     }
 }
 

@@ -144,6 +144,25 @@ fn a_tree_in_memory_does_not_read_what_a_block_before_it_touched() {
     }
 }
 
+/// What was revealed is not read again: one node tells where the state is.
+#[test]
+fn a_root_does_not_read_what_was_revealed() {
+    let (state, contract) = state(2_000, 2_000);
+    let trees = Trees::new(usize::MAX);
+    // The tree stands at this state from now on.
+    trees.state_root(&state, &HashedDiff::default()).unwrap();
+    let block = block(&state, contract);
+    let slots = |account| block.storage.get(account).into_iter().flat_map(|it| it.slots.keys());
+    let keys = block.accounts.keys().map(|key| (*key, slots(key).copied().collect()));
+    trees.reveal(&state, &keys.collect::<Vec<_>>()).unwrap();
+    let source = Counting { inner: &state, calls: 0.into(), leaves: 0.into() };
+    let output = trees.state_root(&source, &block).unwrap();
+    assert_eq!(output, state_root(&state, &block).unwrap());
+    // A branch that is left with one child opens that, whose key nobody could have named.
+    let calls = source.calls.into_inner();
+    assert!((1..=1 + 12).contains(&calls), "{calls}");
+}
+
 #[test]
 fn wiped_storage_is_not_read() {
     let (state, contract) = state(100, 5_000);

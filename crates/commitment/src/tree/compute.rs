@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::{
     node::{Place, Trie},
     patch::{Patch, TriePatch},
+    reads::Reads,
     update::{Change, Pass, Value},
 };
 use crate::{CommitmentError, RootOutput};
@@ -34,12 +35,14 @@ pub(super) struct StoragePatches {
     pub(super) tries: Vec<(u32, TriePatch)>,
 }
 
+/// What is in memory: the tree, and what was read besides.
+pub(super) type Known<'a> = (&'a Trie, &'a Reads);
 type StorageChange<'a> = (&'a B256, &'a HashedStorageDiff);
 type Changed = (NodeChanges, TriePatch);
 
-/// Root and patch of `diff` on `source`, of which `accounts` is what is in memory.
+/// Root and patch of `diff` on `source`.
 pub(super) fn compute<S: TrieSource + Sync>(
-    accounts: &Trie,
+    (accounts, reads): Known<'_>,
     source: &S,
     diff: &HashedDiff,
 ) -> Result<(RootOutput, BlockPatch), CommitmentError> {
@@ -47,7 +50,7 @@ pub(super) fn compute<S: TrieSource + Sync>(
         return Err(CommitmentError::UnlistedAccount(*account));
     }
     let changes: Vec<StorageChange<'_>> = diff.storage.iter().collect();
-    let tasks = tasks(&changes).into_par_iter().map(|task| storage_task(accounts, source, task));
+    let tasks = tasks(&changes).into_par_iter().map(|task| storage_task((accounts, reads), source, task));
     let mut output = RootOutput::default();
     let (mut storage, mut nodes) = (StoragePatches::default(), Vec::with_capacity(changes.len()));
     let mut changes = changes.iter();
@@ -63,7 +66,7 @@ pub(super) fn compute<S: TrieSource + Sync>(
             storage.tries.push((number as u32, trie));
         }
     }
-    let ((accounts, trie), patch) = update_accounts(accounts, source, diff, &storage)?;
+    let ((accounts, trie), patch) = update_accounts((accounts, reads), source, diff, &storage)?;
     output.root = trie.root;
     output.nodes = NodeDiff { accounts, storage: nodes.into_iter().collect() };
     Ok((output, BlockPatch { accounts: (patch, trie), storage }))
@@ -86,11 +89,11 @@ fn tasks<'c, 'a>(mut rest: &'c [StorageChange<'a>]) -> Vec<&'c [StorageChange<'a
 }
 
 fn storage_task<S: TrieSource + Sync>(
-    accounts: &Trie,
+    (accounts, reads): Known<'_>,
     source: &S,
     task: &[StorageChange<'_>],
 ) -> Result<(Vec<Changed>, Patch), CommitmentError> {
-    let mut pass = Pass::new(source);
+    let mut pass = Pass::new(source, reads);
     let mut tops = Vec::with_capacity(task.len());
     let empty = Trie::unloaded(EMPTY_ROOT_HASH);
     for (account, change) in task {
@@ -114,7 +117,7 @@ fn storage_task<S: TrieSource + Sync>(
 }
 
 /// The storage trie of an account, if something is known of it.
-fn storage_of<'a>(accounts: &'a Trie, account: &B256, empty: &'a Trie) -> Option<&'a Trie> {
+pub(super) fn storage_of<'a>(accounts: &'a Trie, account: &B256, empty: &'a Trie) -> Option<&'a Trie> {
     match accounts.leaf(account)? {
         Place::Account { storage, .. } => Some(storage.as_deref().unwrap_or(empty)),
         _ => None,
@@ -122,7 +125,7 @@ fn storage_of<'a>(accounts: &'a Trie, account: &B256, empty: &'a Trie) -> Option
 }
 
 fn update_accounts<S: TrieSource + Sync>(
-    accounts: &Trie,
+    (accounts, reads): Known<'_>,
     source: &S,
     diff: &HashedDiff,
     storage: &StoragePatches,
@@ -135,7 +138,7 @@ fn update_accounts<S: TrieSource + Sync>(
         let value = account.as_ref().map(|account| Value::Account(account, trie));
         changes.push(Change { key: *key, value });
     }
-    let mut pass = Pass::new(source);
+    let mut pass = Pass::new(source, reads);
     let (new, old_root) = pass.update(TrieId::Accounts, Some(accounts), &changes)?;
     pass.hash();
     let nodes = pass.take_nodes().into_iter().flatten().collect();

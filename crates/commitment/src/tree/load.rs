@@ -33,8 +33,8 @@ pub(super) fn load_top<S: TrieSource>(
         return Ok((EMPTY_ROOT_HASH, Loaded::Leaves(Vec::new())));
     };
     let loaded = match entry.top {
-        Top::Leaves => load(source, trie, &Path::of(&B256::ZERO, 0), ChildKind::LeafBranch)?,
-        Top::Here(bytes) => decode(trie, Path::of(&B256::ZERO, 0), &bytes)?,
+        Top::Leaves => load(source, trie, &Path::default(), ChildKind::LeafBranch)?,
+        Top::Here(bytes) => decode(trie, Path::default(), &bytes)?,
         Top::Below(path) => load(source, trie, &Path::from(&path), ChildKind::StoredBranch)?,
     };
     Ok((entry.hash, loaded))
@@ -71,18 +71,6 @@ fn decode(trie: TrieId, path: Path, bytes: &[u8]) -> Result<Loaded, CommitmentEr
         }
         _ => Err(damaged(trie, &path.nibbles(), "malformed branch")),
     }
-}
-
-/// The leaf of `key`, which must be there.
-pub(super) fn load_leaf<S: TrieSource>(
-    source: &S,
-    trie: TrieId,
-    key: &B256,
-) -> Result<Leaf, CommitmentError> {
-    let path = Path::of(key, super::path::KEY_NIBBLES).nibbles();
-    let leaves = read_leaves(source, trie, &path, 1)?;
-    let missing = || damaged(trie, &path, "a leaf is missing");
-    leaves.first().map(|(_, leaf)| *leaf).ok_or_else(missing)
 }
 
 /// The storage of an account, nothing of it loaded but its root; `None` if there is none.

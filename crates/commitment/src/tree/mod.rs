@@ -14,10 +14,13 @@ mod apply;
 mod compute;
 mod hash;
 mod hashes;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 mod load;
 mod node;
 mod patch;
 mod path;
+mod reads;
 mod rlp;
 mod trees;
 mod update;

@@ -24,7 +24,7 @@ pub(super) fn common(a: &B256, b: &B256) -> usize {
 }
 
 /// The beginning of a key; what comes after it is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Path {
     pub(super) key: B256,
     pub(super) len: u8, // at most 64

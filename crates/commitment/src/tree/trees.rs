@@ -5,10 +5,13 @@ use banyan_primitives::{
     trie::{HashedDiff, TrieId, TrieSource},
 };
 
+use rayon::prelude::*;
+
 use super::{
     apply::Applier,
-    compute::{BlockPatch, compute},
+    compute::{BlockPatch, compute, storage_of},
     node::Trie,
+    reads::{Reads, reveal},
 };
 use crate::{CommitmentError, RootOutput, reader::Reader};
 
@@ -38,6 +41,7 @@ struct State {
     /// How many of the last batches are kept.
     window: u32,
     patches: Vec<Pending>,
+    reads: Reads,
 }
 
 /// A patch on the state where the tree stands, and the root of the state after it.
@@ -47,11 +51,15 @@ struct Pending {
     patch: BlockPatch,
 }
 
+/// How many accounts one task reveals at least.
+const KEYS_PER_TASK: usize = 16;
+
 impl Trees {
     /// A tree that takes up to about `budget` bytes, at first empty.
     pub fn new(budget: usize) -> Self {
         let accounts = Trie::unloaded(EMPTY_ROOT_HASH);
-        let state = State { accounts, epoch: 0, window: u32::MAX, patches: Vec::new() };
+        let reads = Reads::new(budget / 8);
+        let state = State { accounts, epoch: 0, window: u32::MAX, patches: Vec::new(), reads };
         Self { budget, state: RwLock::new(state) }
     }
 
@@ -65,7 +73,7 @@ impl Trees {
         let root = Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
         let (output, patch) = {
             let state = self.at(root);
-            compute(&state.accounts, parent, diff)?
+            compute((&state.accounts, &state.reads), parent, diff)?
         };
         let mut state = self.write();
         if state.accounts.root == root && output.root != root {
@@ -76,6 +84,34 @@ impl Trees {
             state.patches.push(Pending { root: output.root, patch });
         }
         Ok(output)
+    }
+
+    /// Reads ahead what changes of these accounts and slots will need, hashed addresses with hashed
+    /// slots, so that the root finds it in memory. May be called by several threads while the block
+    /// still executes, also with keys that the block will not change after all. Nothing is done if
+    /// the tree does not stand at the state of `parent` nor one patch behind.
+    pub fn reveal<S: TrieSource + Sync>(
+        &self,
+        parent: &S,
+        keys: &[(B256, Vec<B256>)],
+    ) -> Result<(), CommitmentError> {
+        let root = Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
+        let knows = |state: &State| {
+            state.accounts.root == root || state.patches.iter().any(|patch| patch.root == root)
+        };
+        if !knows(&self.read()) {
+            return Ok(());
+        }
+        let state = self.at(root);
+        let State { accounts, reads, .. } = &*state;
+        let empty = Trie::unloaded(EMPTY_ROOT_HASH);
+        keys.par_iter().with_min_len(KEYS_PER_TASK).try_for_each(|(account, slots)| {
+            reveal(reads, parent, TrieId::Accounts, Some(accounts), account)?;
+            let storage = storage_of(accounts, account, &empty);
+            slots.iter().try_for_each(|slot| {
+                reveal(reads, parent, TrieId::Storage(*account), storage, slot)
+            })
+        })
     }
 
     /// Bytes that the tree takes, about.
@@ -108,6 +144,7 @@ impl Trees {
 
 impl State {
     fn move_to(&mut self, root: B256, budget: usize) {
+        self.reads.clear();
         let mut patches = std::mem::take(&mut self.patches);
         match patches.iter().position(|pending| pending.root == root) {
             None => self.accounts = Trie::unloaded(root),

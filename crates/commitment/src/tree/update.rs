@@ -12,10 +12,11 @@ use rayon::prelude::*;
 
 use super::{
     hash::hang,
-    load::{Loaded, load, load_leaf, load_storage, load_top},
+    load::Loaded,
     node::{Branch, Place, Trie},
     patch::{Base, Entry, LeafStorage, New, NewLeaf, Patch, Work},
     path::{Path, common, nibble},
+    reads::Reads,
 };
 use crate::{CommitmentError, node::ChildKind};
 
@@ -46,6 +47,7 @@ pub(super) enum Value<'a> {
 #[derive(Debug)]
 pub(super) struct Pass<'a, S> {
     source: &'a S,
+    reads: &'a Reads,
     /// Its tries; those before the last are done but for the hashes.
     pub(super) tries: Vec<TrieId>,
     pub(super) patch: Patch,
@@ -60,9 +62,10 @@ pub(super) struct Pass<'a, S> {
 }
 
 impl<'a, S: TrieSource + Sync> Pass<'a, S> {
-    pub(super) fn new(source: &'a S) -> Self {
+    pub(super) fn new(source: &'a S, reads: &'a Reads) -> Self {
         Self {
             source,
+            reads,
             tries: Vec::new(),
             patch: Patch::default(),
             values: Vec::new(),
@@ -97,7 +100,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             };
             return Ok((new, trie.root));
         }
-        let (root, loaded) = load_top(self.source, id)?;
+        let (root, loaded) = self.reads.top(self.source, id)?;
         let new = match changes {
             [] => New::Same,
             _ => self.visit_loaded(loaded, changes)?,
@@ -125,7 +128,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             }
             Place::Unloaded => {
                 let prefix = Path::of(&first.key, depth);
-                let loaded = load(self.source, self.trie(), &prefix, kind)?;
+                let loaded = self.reads.below(self.source, self.trie(), prefix, kind)?;
                 self.visit_loaded(loaded, changes)
             }
         }
@@ -189,7 +192,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             Some(own) => self.new_leaf(own, storage)?,
             None if changes.iter().all(|change| change.value.is_none()) => return Ok(New::Same),
             None => {
-                let leaf = load_leaf(self.source, self.trie(), key)?;
+                let leaf = self.reads.leaf(self.source, self.trie(), key)?;
                 self.old_leaf(key, &leaf, storage)?;
             }
         }
@@ -300,7 +303,8 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             }
         }
         let kind = node.masks.kind(nibble);
-        match load(self.source, self.trie(), &node.path.below(nibble), kind)? {
+        let prefix = node.path.below(nibble);
+        match self.reads.below(self.source, self.trie(), prefix, kind)? {
             Loaded::Leaves(leaves) => self.visit_leaves(&leaves, &[]),
             Loaded::Branch(node) => Ok(self.add_work(node.path, Base::From(node), start)),
         }
@@ -311,7 +315,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         key: &B256,
         storage: Option<Option<&Arc<Trie>>>,
     ) -> Result<New, CommitmentError> {
-        let leaf = load_leaf(self.source, self.trie(), key)?;
+        let leaf = self.reads.leaf(self.source, self.trie(), key)?;
         self.old_leaf(key, &leaf, storage)?;
         Ok(New::Leaf(self.patch.leaves.len() as u32 - 1))
     }
@@ -332,10 +336,10 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             }
             return Ok(());
         }
-        let (source, trie) = (self.source, self.trie());
+        let (source, reads, trie) = (self.source, self.reads, self.trie());
         let groups: Vec<_> = groups(changes, depth).collect();
         let parts = groups.into_par_iter().map(|(nibble, group)| {
-            let mut pass = Pass::new(source);
+            let mut pass = Pass::new(source, reads);
             pass.tries.push(trie);
             let new = pass.visit(depth + 1, old(nibble), group)?;
             pass.hash();
@@ -484,7 +488,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
     ) -> Result<(B256, LeafStorage), CommitmentError> {
         let storage = match known {
             Some(storage) => storage.cloned(),
-            None => load_storage(self.source, key)?,
+            None => self.reads.storage(self.source, key)?,
         };
         Ok(match storage {
             Some(storage) => (storage.root, LeafStorage::Kept(storage)),
