@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::{
     node::{Place, Trie},
     patch::{Patch, TriePatch},
-    reads::Reads,
+    reads::Reader,
     update::{Change, Pass, Value},
 };
 use crate::{CommitmentError, RootOutput};
@@ -36,7 +36,7 @@ pub(super) struct StoragePatches {
 }
 
 /// What is in memory: the tree, and what was read besides.
-pub(super) type Known<'a> = (&'a Trie, &'a Reads);
+pub(super) type Known<'a> = (&'a Trie, Reader<'a>);
 type StorageChange<'a> = (&'a B256, &'a HashedStorageDiff);
 type Changed = (NodeChanges, TriePatch);
 

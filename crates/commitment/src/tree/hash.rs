@@ -63,8 +63,10 @@ fn children<'p>(patch: &'p Patch, work: &'p Work) -> (Children<'p>, bool) {
 impl<S: TrieSource + Sync> Pass<'_, S> {
     /// Hashes everything there is to be hashed but a lone leaf at the top.
     pub(super) fn hash(&mut self) {
-        let (mut hashes, mut references) = (Hashes::default(), Vec::new());
+        let mut hashes = Hashes::for_nodes(self.patch.works.len());
+        let mut references = Vec::new();
         self.hash_leaves(&mut hashes, &mut references);
+        self.encoded.reserve(self.patch.works.len() * 300);
         let depth = |index: &u32| self.patch.works[*index as usize].path.len;
         let mut order: Vec<u32> = (0..self.patch.works.len() as u32).collect();
         order.sort_by_key(|index| Reverse(depth(index)));
@@ -81,6 +83,13 @@ impl<S: TrieSource + Sync> Pass<'_, S> {
             for (index, own) in level.iter().zip(&references) {
                 self.finish(*index, *own);
             }
+        }
+        let mut encoded = std::mem::take(&mut self.encoded);
+        encoded.shrink_to_fit();
+        let encoded = Bytes::from(encoded);
+        self.nodes.reserve(self.stored.len());
+        for (trie, path, (start, end)) in self.stored.drain(..) {
+            self.nodes.push((trie, path, Some(encoded.slice(start..end))));
         }
     }
 
@@ -115,9 +124,9 @@ impl<S: TrieSource + Sync> Pass<'_, S> {
         if stored && (!was_stored || differs) {
             let start = self.encoded.len();
             rlp::stored(&mut self.encoded, &children);
-            self.nodes.push((work.trie, work.path, (start, self.encoded.len())));
+            self.stored.push((work.trie, work.path, (start, self.encoded.len())));
         } else if was_stored && !stored {
-            self.nodes.push((work.trie, work.path, (0, 0)));
+            self.nodes.push((work.trie, work.path, None));
         }
         drop(children);
         self.patch.works[index as usize].stored = stored;
@@ -140,9 +149,7 @@ impl<S: TrieSource + Sync> Pass<'_, S> {
     pub(super) fn take_nodes(&mut self) -> Vec<Vec<(Nibbles, Option<Bytes>)>> {
         let mut nodes = Vec::new();
         nodes.resize_with(self.tries.len(), Vec::new);
-        let encoded = Bytes::from(std::mem::take(&mut self.encoded));
-        for (trie, path, (start, end)) in self.nodes.drain(..) {
-            let node = (start < end).then(|| encoded.slice(start..end));
+        for (trie, path, node) in self.nodes.drain(..) {
             nodes[trie as usize].push((path.nibbles(), node));
         }
         nodes

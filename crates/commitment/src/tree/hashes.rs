@@ -18,6 +18,11 @@ pub(super) struct Hashes {
 }
 
 impl Hashes {
+    /// With room for one level of so many nodes.
+    pub(super) fn for_nodes(count: usize) -> Self {
+        Self { rlp: Vec::with_capacity(count * 250), ends: Vec::with_capacity(count) }
+    }
+
     /// Adds the node that `encode` appends.
     pub(super) fn add(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(&mut self.rlp);

@@ -1,5 +1,4 @@
-//! What was read of the state where the tree stands, and is not in the tree yet: revealed ahead of
-//! the batch, or read by one batch and wanted by its siblings.
+//! What was revealed of the state where the tree stands, and is not in the tree yet.
 
 use std::{
     mem::size_of,
@@ -36,7 +35,14 @@ enum Read {
 /// Where it was read; no path stands for all of a trie, or for the storage of an account.
 type Key = (TrieId, Option<Path>);
 
-/// Reads of one state, each done once.
+/// Reads of one state. What one that keeps them has read is not read again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    pub(super) reads: &'a Reads,
+    pub(super) keeps: bool,
+}
+
+/// What was read of one state.
 #[derive(Debug)]
 pub(super) struct Reads {
     shards: [Mutex<HashMap<Key, Read>>; SHARDS],
@@ -59,26 +65,25 @@ impl Reads {
             }
         }
     }
+}
 
-    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Read>> {
-        let hash = spread(key) as usize;
-        &self.shards[hash % SHARDS]
-    }
-
+impl Reader<'_> {
     fn get(
         &self,
         key: Key,
         read: impl FnOnce() -> Result<Read, CommitmentError>,
     ) -> Result<Read, CommitmentError> {
-        let shard = self.shard(&key);
-        if self.bytes.load(Relaxed) > 0
-            && let Some(known) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
-        {
+        let Reads { shards, bytes, limit } = self.reads;
+        if bytes.load(Relaxed) == 0 && !self.keeps {
+            return read();
+        }
+        let shard = &shards[spread(&key) as usize % SHARDS];
+        if let Some(known) = shard.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(known.clone());
         }
         let read = read()?;
-        if self.bytes.load(Relaxed) < self.limit {
-            self.bytes.fetch_add(size_of::<(Key, Read)>() + 16 + read.weight(), Relaxed);
+        if self.keeps && bytes.load(Relaxed) < *limit {
+            bytes.fetch_add(size_of::<(Key, Read)>() + 16 + read.weight(), Relaxed);
             shard.lock().unwrap_or_else(PoisonError::into_inner).insert(key, read.clone());
         }
         Ok(read)
@@ -166,7 +171,7 @@ fn spread(key: &Key) -> u64 {
 
 /// Reads what a change of `key` in `trie` will need, of which `top` is in memory.
 pub(super) fn reveal<S: TrieSource>(
-    reads: &Reads,
+    reads: Reader<'_>,
     source: &S,
     trie: TrieId,
     known: Option<&Trie>,
@@ -205,7 +210,7 @@ pub(super) fn reveal<S: TrieSource>(
 }
 
 fn reveal_loaded<S: TrieSource>(
-    reads: &Reads,
+    reads: Reader<'_>,
     source: &S,
     trie: TrieId,
     mut loaded: Loaded,

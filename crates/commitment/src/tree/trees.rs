@@ -11,9 +11,9 @@ use super::{
     apply::Applier,
     compute::{BlockPatch, compute, storage_of},
     node::Trie,
-    reads::{Reads, reveal},
+    reads::{Reader, Reads, reveal},
 };
-use crate::{CommitmentError, RootOutput, reader::Reader};
+use crate::{CommitmentError, RootOutput, reader};
 
 /// Patches that wait for a block to be built on theirs: siblings, and payloads in the making.
 const MAX_PATCHES: usize = 8;
@@ -70,10 +70,11 @@ impl Trees {
         parent: &S,
         diff: &HashedDiff,
     ) -> Result<RootOutput, CommitmentError> {
-        let root = Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
+        let root = reader::Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
         let (output, patch) = {
             let state = self.at(root);
-            compute((&state.accounts, &state.reads), parent, diff)?
+            let reads = Reader { reads: &state.reads, keeps: false };
+            compute((&state.accounts, reads), parent, diff)?
         };
         let mut state = self.write();
         if state.accounts.root == root && output.root != root {
@@ -95,7 +96,7 @@ impl Trees {
         parent: &S,
         keys: &[(B256, Vec<B256>)],
     ) -> Result<(), CommitmentError> {
-        let root = Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
+        let root = reader::Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
         let knows = |state: &State| {
             state.accounts.root == root || state.patches.iter().any(|patch| patch.root == root)
         };
@@ -104,6 +105,7 @@ impl Trees {
         }
         let state = self.at(root);
         let State { accounts, reads, .. } = &*state;
+        let reads = Reader { reads, keeps: true };
         let empty = Trie::unloaded(EMPTY_ROOT_HASH);
         keys.par_iter().with_min_len(KEYS_PER_TASK).try_for_each(|(account, slots)| {
             reveal(reads, parent, TrieId::Accounts, Some(accounts), account)?;

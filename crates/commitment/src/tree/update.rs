@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy_rlp::Encodable;
 use alloy_trie::TrieAccount;
 use banyan_primitives::{
-    Account, B256, EMPTY_ROOT_HASH, U256,
+    Account, B256, Bytes, EMPTY_ROOT_HASH, U256,
     trie::{Leaf, TrieId, TrieSource},
 };
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use super::{
     node::{Branch, Place, Trie},
     patch::{Base, Entry, LeafStorage, New, NewLeaf, Patch, Work},
     path::{Path, common, nibble},
-    reads::Reads,
+    reads::Reader,
 };
 use crate::{CommitmentError, node::ChildKind};
 
@@ -47,22 +47,24 @@ pub(super) enum Value<'a> {
 #[derive(Debug)]
 pub(super) struct Pass<'a, S> {
     source: &'a S,
-    reads: &'a Reads,
+    reads: Reader<'a>,
     /// Its tries; those before the last are done but for the hashes.
     pub(super) tries: Vec<TrieId>,
     pub(super) patch: Patch,
     /// RLP values of new leaves.
     pub(super) values: Vec<u8>,
-    /// Changed stored nodes: number of the trie, path, and where the stored form is among the
-    /// encoded, nowhere if the node is gone.
-    pub(super) nodes: Vec<(u32, Path, (usize, usize))>,
+    /// Changed stored nodes, with the number of their trie; those that are gone, and those of other
+    /// passes.
+    pub(super) nodes: Vec<(u32, Path, Option<Bytes>)>,
+    /// Changed stored nodes and where their stored form is among the encoded.
+    pub(super) stored: Vec<(u32, Path, (usize, usize))>,
     pub(super) encoded: Vec<u8>,
     /// Changes of branches on the way from the top to where the pass is.
     open: Vec<Entry>,
 }
 
 impl<'a, S: TrieSource + Sync> Pass<'a, S> {
-    pub(super) fn new(source: &'a S, reads: &'a Reads) -> Self {
+    pub(super) fn new(source: &'a S, reads: Reader<'a>) -> Self {
         Self {
             source,
             reads,
@@ -70,9 +72,19 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             patch: Patch::default(),
             values: Vec::new(),
             nodes: Vec::new(),
+            stored: Vec::new(),
             encoded: Vec::new(),
             open: Vec::new(),
         }
+    }
+
+    /// Makes room for what so many changes mostly come to.
+    pub(super) fn expect(&mut self, changes: usize) {
+        let value = if self.trie() == TrieId::Accounts { 80 } else { 33 };
+        self.values.reserve(changes * value);
+        self.patch.leaves.reserve(changes + changes / 8);
+        self.patch.works.reserve(changes * 2);
+        self.patch.entries.reserve(changes * 3);
     }
 
     fn trie(&self) -> TrieId {
@@ -279,7 +291,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         let left = changed.iter().find(|entry| entry.nibble == last).map(|entry| entry.new);
         self.open.truncate(start);
         if node.masks.is_stored() {
-            self.nodes.push((self.trie_number(), node.path, (0, 0)));
+            self.nodes.push((self.trie_number(), node.path, None));
         }
         match left {
             _ if present == 0 => Ok(New::Empty),
@@ -341,6 +353,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         let parts = groups.into_par_iter().map(|(nibble, group)| {
             let mut pass = Pass::new(source, reads);
             pass.tries.push(trie);
+            pass.expect(group.len());
             let new = pass.visit(depth + 1, old(nibble), group)?;
             pass.hash();
             Ok((nibble, new, pass))
@@ -360,11 +373,8 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
 
     /// Takes over what another pass did for the last trie of this one.
     fn adopt(&mut self, new: New, mut pass: Self) -> New {
-        let (trie, before) = (self.trie_number(), self.encoded.len());
-        let place = |(start, end)| if start < end { (before + start, before + end) } else { (0, 0) };
-        let nodes = pass.nodes.into_iter();
-        self.nodes.extend(nodes.map(|(_, path, encoded)| (trie, path, place(encoded))));
-        self.encoded.append(&mut pass.encoded);
+        let trie = self.trie_number();
+        self.nodes.extend(pass.nodes.into_iter().map(|(_, path, node)| (trie, path, node)));
         match new {
             New::Leaf(index) => {
                 let leaf = std::mem::take(&mut pass.patch.leaves[index as usize]);
