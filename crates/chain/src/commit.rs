@@ -1,21 +1,61 @@
 //! What a header says about state, on either kind of chain.
 
-use banyan_chainspec::{Commitment, OpFork, Rules};
+use std::sync::Arc;
+
+use banyan_chainspec::{ChainSpec, OpFork, Rules};
 use banyan_commitment::{
-    RootOutput, StorageRoot, state_root, storage_root, storage_root_after, wide::wide_root,
+    RootOutput, StorageRoot, Trees, state_root, storage_root, storage_root_after, wide::wide_root,
 };
 use banyan_primitives::{
     B256, KeyRule, MESSAGE_PASSER_TRIE, SealedHeader,
     trie::{HashedDiff, HashedStorageDiff, NodeDiff, TrieSource},
 };
 use banyan_state::Layer;
-use banyan_storage::{BlockRead, Read, ReadTxn, StorageError};
+use banyan_storage::{BlockRead, Database, Read, ReadTxn, StorageError};
 
-use crate::{ChainError, persist::Persistable};
+use crate::{ChainError, Roots, persist::Persistable};
+
+/// Bytes of the state tries that are kept in memory.
+const TRIE_MEMORY: usize = 512 << 20;
+
+/// How a chain comes by the state roots in its headers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Commitments {
+    /// Each header carries the root of its own state (`mpt`): the tries, as far as they are in memory.
+    Own(Arc<Trees>),
+    /// Headers lag (`wide`).
+    Lagging(Roots),
+}
+
+impl Commitments {
+    /// Those of `spec`'s chain in `db`.
+    pub(crate) fn of(spec: &ChainSpec, db: &Database) -> Self {
+        match Roots::of(spec, db) {
+            Some(roots) => Self::Lagging(roots),
+            None => Self::Own(Arc::new(Trees::new(TRIE_MEMORY))),
+        }
+    }
+
+    /// The tries in memory, where headers carry the roots of their own states.
+    pub(crate) fn tries(&self) -> Option<&Trees> {
+        match self {
+            Self::Own(tries) => Some(tries),
+            Self::Lagging(_) => None,
+        }
+    }
+
+    /// The roots that lag, if they do.
+    pub const fn lagging(&self) -> Option<&Roots> {
+        match self {
+            Self::Own(_) => None,
+            Self::Lagging(roots) => Some(roots),
+        }
+    }
+}
 
 /// What a block's own state gives to its header.
 #[derive(Debug)]
-pub(crate) struct Committed {
+pub(crate) struct Rooted {
     /// The changes with their trie nodes.
     pub(crate) layer: Layer,
     /// The root of its own state; `None` where headers carry that of an earlier block.
@@ -24,24 +64,24 @@ pub(crate) struct Committed {
     pub(crate) withdrawals_root: Option<B256>,
 }
 
-impl Committed {
+impl Rooted {
     /// Computes the roots over `layer`, whose parent's state is `parent`.
     pub(crate) fn compute<P: TrieSource + Sync>(
-        commitment: Commitment,
+        commitments: &Commitments,
         rules: &Rules,
         parent: &P,
         layer: Layer,
     ) -> Result<Self, ChainError> {
         let in_header = withdrawals_root_is_state(rules);
-        match commitment {
-            Commitment::Mpt => {
-                let root = state_root(parent, &layer.state)?;
+        match commitments {
+            Commitments::Own(tries) => {
+                let root = tries.state_root(parent, &layer.state)?;
                 let withdrawals_root =
                     if in_header { Some(message_passer_root(parent, &root)?) } else { None };
                 let state_root = Some(root.root);
                 Ok(Self { layer: layer.with_nodes(root.nodes), state_root, withdrawals_root })
             }
-            Commitment::Wide(_) => {
+            Commitments::Lagging(_) => {
                 let (root, nodes) = message_passer(parent, layer.withdrawals.as_ref())?;
                 let withdrawals_root = in_header.then_some(root);
                 Ok(Self { layer: layer.with_nodes(nodes), state_root: None, withdrawals_root })

@@ -9,7 +9,9 @@ use std::{
 use banyan_chainspec::ChainSpec;
 use banyan_commitment::state_root;
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
-use banyan_executor::{Along, BlockOutput, Execution, ExecutionError, execute_block_with_roots};
+use banyan_executor::{
+    Along, BlockOutput, Committed, Execution, ExecutionError, execute_block_with_roots,
+};
 use banyan_primitives::{
     B256, RecoveredBlock, SourceError, StateDiff,
     trie::{HashedDiff, TrieSource},
@@ -17,8 +19,8 @@ use banyan_primitives::{
 use banyan_state::{Layer, SharedView, StateView};
 
 use crate::{
-    BlockTimings, ChainError, ExecutedBlock, commit::Committed, executed::record_execution,
-    machine::Chain, seal::stated,
+    BlockTimings, ChainError, Commitments, ExecutedBlock, commit::Rooted,
+    executed::record_execution, machine::Chain, reveal::Revealer, seal::stated,
 };
 
 /// What executing a block came to: the block, or what is wrong with it.
@@ -38,8 +40,20 @@ impl Chain {
         let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
         // A block that was reverted and comes back.
         let list = self.accesses.peek(&block.hash()).map(|accesses| accesses.list());
-        let along = Along { state_root: Some(&mut root), list, ..Along::default() };
-        let execution = self.executor.execute_block_with(&self.spec, block, parent, along);
+        let tries = self.commitments.tries().filter(|_| self.executor.config().workers > 1);
+        let execution = match Revealer::new(tries, parent, block) {
+            None => {
+                let along = Along { state_root: Some(&mut root), list, observer: None };
+                self.executor.execute_block_with(&self.spec, block, parent, along)
+            }
+            Some(revealer) => rayon::in_place_scope(|scope| {
+                revealer.parties(scope, block);
+                let mut observer = |committed: Committed<'_>| revealer.changed(scope, &committed);
+                let (state_root, observer) = (Some(&mut root as _), Some(&mut observer as _));
+                let along = Along { state_root, list, observer };
+                self.executor.execute_block_with(&self.spec, block, parent, along)
+            }),
+        };
         let mut accesses = None;
         if let Ok(execution) = &execution {
             record_execution(block.number(), &execution.stats);
@@ -121,7 +135,7 @@ impl Chain {
         let started = Instant::now();
         let (checked, found) = rayon::join(
             || check_output(&self.spec, block, &output),
-            || commit(&self.spec, block, parent, &output.diff),
+            || commit((&self.spec, &self.commitments), block, parent, &output.diff),
         );
         if let Err(error) = checked {
             return Ok(Err((error, output)));
@@ -138,7 +152,7 @@ impl Chain {
         &self,
         block: &RecoveredBlock,
         parent: &SharedView<'_>,
-        found: &Committed,
+        found: &Rooted,
     ) -> Result<Result<(), InvalidBlock>, ChainError> {
         let header = &block.header;
         let mismatch = |what, header, computed| InvalidBlock::Mismatch { what, header, computed };
@@ -151,7 +165,7 @@ impl Chain {
         if let Some(error) = withdrawals.clone().filter(|_| lags) {
             return Ok(Err(error));
         }
-        let root = stated(found.state_root, self.roots(), header.number, parent)?;
+        let root = stated(found.state_root, &self.commitments, header.number, parent)?;
         if root != header.state_root {
             return Ok(Err(mismatch("state root", header.state_root, root)));
         }
@@ -176,14 +190,14 @@ fn check_output(
 
 /// The changes under hashed keys, and the roots that they lead to.
 fn commit(
-    spec: &ChainSpec,
+    (spec, commitments): (&ChainSpec, &Commitments),
     block: &RecoveredBlock,
     parent: &SharedView<'_>,
     diff: &StateDiff,
-) -> Result<Committed, ChainError> {
+) -> Result<Rooted, ChainError> {
     let keys = spec.commitment.keys();
     let layer = Layer::new(keys, block.block_ref(), block.parent_ref(), diff);
-    Committed::compute(spec.commitment, &spec.rules_of(&block.header), parent, layer)
+    Rooted::compute(commitments, &spec.rules_of(&block.header), parent, layer)
 }
 
 /// Tells the block's fault from ours.

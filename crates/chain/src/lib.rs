@@ -24,11 +24,13 @@ mod machine;
 mod persist;
 mod recovery;
 mod replay;
+mod reveal;
 mod roots;
 mod seal;
 mod tree;
 mod view;
 
+pub use commit::Commitments;
 pub use error::{ChainError, ForkchoiceError, OpenError};
 pub use executed::{BlockTimings, ExecutedBlock, record_execution};
 pub use handle::{

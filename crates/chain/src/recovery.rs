@@ -18,13 +18,13 @@ use lru::LruCache;
 use tokio::sync::broadcast;
 
 use crate::{
-    ChainConfig, ChainError, ChainView, Durability, OpenError,
+    ChainConfig, ChainError, ChainView, Commitments, Durability, OpenError,
     buffer::OrphanBuffer,
     difficulty::TotalDifficulties,
     invalid::InvalidCache,
     machine::Chain,
     persist::Persister,
-    roots::{RootWorker, Roots, check_keys},
+    roots::{RootWorker, check_keys},
     tree::BlockTree,
 };
 
@@ -58,12 +58,13 @@ impl Chain {
         let tree = BlockTree::new(head);
         let no_thread = |error| ChainError::Fault(format!("cannot start a thread: {error}"));
         let persister = Persister::spawn(db.clone()).map_err(no_thread)?;
-        let roots = Roots::of(&spec, &db);
-        let (labels, known) = ((safe.clone(), finalized.clone()), roots.clone());
+        let commitments = Commitments::of(&spec, &db);
+        let (labels, known) = ((safe.clone(), finalized.clone()), commitments.clone());
         let view = ChainView::new(db.clone(), &tree, labels.0, labels.1, known);
         let published = Arc::new(ArcSwap::from_pointee(view));
         let spawn = |roots| RootWorker::spawn(roots, Arc::clone(&published));
-        let root_worker = roots.map(spawn).transpose().map_err(no_thread)?;
+        let root_worker =
+            commitments.lagging().cloned().map(spawn).transpose().map_err(no_thread)?;
         let journal = match config.durability {
             Durability::Off => None,
             Durability::Process => Some(db.journal(false)?),
@@ -83,6 +84,7 @@ impl Chain {
             safe,
             finalized,
             persister,
+            commitments,
             root_worker,
             journal,
             published,

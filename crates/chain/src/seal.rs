@@ -11,7 +11,7 @@ use banyan_primitives::{
 };
 use banyan_state::Layer;
 
-use crate::{BlockTimings, ChainError, ExecutedBlock, Roots, commit::Committed};
+use crate::{BlockTimings, ChainError, Commitments, ExecutedBlock, commit::Rooted};
 
 /// Everything that goes into a block besides what execution found.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub type SealError = ChainError;
 /// carry that of an earlier block; waits for it if it is not ready.
 pub fn seal<P: StateSource + TrieSource + Sync>(
     spec: &ChainSpec,
-    lagged: Option<&Roots>,
+    commitments: &Commitments,
     parent: &P,
     request: SealRequest,
     output: BlockOutput,
@@ -50,14 +50,14 @@ pub fn seal<P: StateSource + TrieSource + Sync>(
         || {
             let keys = spec.commitment.keys();
             let layer = Layer::new(keys, BlockRef::default(), parent_ref, &output.diff);
-            Committed::compute(spec.commitment, &rules, parent, layer)
+            Rooted::compute(commitments, &rules, parent, layer)
         },
         || Lists::of(&request.transactions, &output.receipts),
     );
-    let Committed { layer, state_root, withdrawals_root } = found?;
+    let Rooted { layer, state_root, withdrawals_root } = found?;
     let of_list = || request.withdrawals.as_ref().map(|list| roots::withdrawals_root(list));
     let header = Header {
-        state_root: stated(state_root, lagged, context.number, parent)?,
+        state_root: stated(state_root, commitments, context.number, parent)?,
         withdrawals_root: withdrawals_root.or_else(of_list),
         extra_data: request.extra_data,
         transactions_root: lists.transactions_root,
@@ -80,11 +80,11 @@ pub fn seal<P: StateSource + TrieSource + Sync>(
 /// What header `number` on `parent` carries as its state root: its own, or the lagged one.
 pub(crate) fn stated<P: StateSource>(
     own: Option<B256>,
-    lagged: Option<&Roots>,
+    commitments: &Commitments,
     number: u64,
     parent: &P,
 ) -> Result<B256, ChainError> {
-    match (own, lagged) {
+    match (own, commitments.lagging()) {
         (Some(own), _) => Ok(own),
         (None, Some(roots)) => roots.of_header(number, parent),
         (None, None) => Err(ChainError::Fault("nobody computes the roots of this chain".into())),

@@ -8,7 +8,7 @@ use banyan_state::{Layer, StateView};
 use banyan_storage::{BlockRead, Database, Marker, StateRead};
 
 use crate::{
-    ChainError, ExecutedBlock, Roots,
+    ChainError, Commitments, ExecutedBlock, Roots,
     commit::lead_back,
     tree::{BlockTree, Branch},
 };
@@ -40,7 +40,7 @@ pub struct ChainView {
     head: SealedHeader,
     safe: Option<SealedHeader>,
     finalized: Option<SealedHeader>,
-    roots: Option<Roots>,
+    commitments: Commitments,
 }
 
 impl ChainView {
@@ -49,14 +49,19 @@ impl ChainView {
         tree: &BlockTree,
         safe: Option<SealedHeader>,
         finalized: Option<SealedHeader>,
-        roots: Option<Roots>,
+        commitments: Commitments,
     ) -> Self {
-        Self { db, tree: tree.clone(), head: tree.head().clone(), safe, finalized, roots }
+        Self { db, tree: tree.clone(), head: tree.head().clone(), safe, finalized, commitments }
+    }
+
+    /// How the headers of this chain come by their state roots.
+    pub const fn commitments(&self) -> &Commitments {
+        &self.commitments
     }
 
     /// The roots of a chain whose headers lag (`wide`); `None` on others.
     pub const fn roots(&self) -> Option<&Roots> {
-        self.roots.as_ref()
+        self.commitments.lagging()
     }
 
     /// Newest block.

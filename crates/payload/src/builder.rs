@@ -245,7 +245,7 @@ impl Builder<'_> {
             withdrawals: job.attributes.withdrawals.clone(),
             execute: started.elapsed(),
         };
-        let executed = seal(self.spec, job.view.roots(), state, request, output)
+        let executed = seal(self.spec, job.view.commitments(), state, request, output)
             .map_err(|error| fault(&error))?;
         Ok(BuiltPayload {
             executed: Arc::new(executed.with_accesses(accesses)),

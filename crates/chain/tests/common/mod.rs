@@ -177,7 +177,7 @@ impl Kit {
             withdrawals: Some(Default::default()),
             execute: Default::default(),
         };
-        seal(&self.spec, view.roots(), &state, request, output).unwrap()
+        seal(&self.spec, view.commitments(), &state, request, output).unwrap()
     }
 }
 

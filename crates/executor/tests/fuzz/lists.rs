@@ -3,9 +3,7 @@
 
 use alloy_eips::eip7928::AccountChanges;
 use banyan_chainspec::ChainSpec;
-use banyan_executor::{
-    BlockAccessList, BlockAccesses, Executor, ExecutorConfig, MemoryState,
-};
+use banyan_executor::{BlockAccessList, BlockAccesses, Executor, ExecutorConfig, MemoryState};
 use banyan_primitives::{
     Account, Address, AddressMap, HashMap, KECCAK_EMPTY, RecoveredBlock, U256, keccak256,
 };
