@@ -14,7 +14,7 @@ mod rebuild;
 mod tree;
 mod update;
 
-pub use batch::{BatchHasher, Lanes, Scalar};
+pub use batch::{BatchHasher, Lanes, Mode, Scalar};
 pub use check::{WideStats, wide_check};
 pub use rebuild::wide_rebuild;
 pub use update::{wide_root, wide_stored_root};
