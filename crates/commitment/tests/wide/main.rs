@@ -4,6 +4,7 @@
 mod common;
 mod naive;
 mod proofs;
+mod vectors;
 
 use banyan_commitment::{
     MemoryTrie,
