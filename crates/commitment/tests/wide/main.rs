@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod naive;
+mod proofs;
+mod vectors;
 
 use banyan_commitment::{
     MemoryTrie,
