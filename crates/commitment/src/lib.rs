@@ -22,6 +22,7 @@ mod root;
 mod subtree;
 mod tree;
 mod update;
+pub mod wide;
 
 pub use error::CommitmentError;
 pub use memory::{MemoryTrie, StoredNodes};

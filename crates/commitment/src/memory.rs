@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use banyan_primitives::{
     Account, B256, Bytes, SourceError, U256,
-    trie::{HashedDiff, Leaf, Nibbles, NodeChanges, NodeDiff, TrieId, TrieSource},
+    trie::{HashedDiff, Leaf, Nibbles, NodeChanges, NodeDiff, SlotKey, TrieId, TrieSource},
 };
 
 use crate::{CommitmentError, RootOutput, rebuild};
@@ -146,5 +146,32 @@ impl TrieSource for MemoryTrie {
                 None => Vec::new(),
             },
         })
+    }
+
+    fn visit_accounts(
+        &self,
+        (first, last): (&B256, &B256),
+        limit: usize,
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), SourceError> {
+        let accounts = self.accounts.range(*first..=*last).take(limit);
+        accounts.for_each(|(key, account)| visit(*key, *account));
+        Ok(())
+    }
+
+    fn visit_slots(
+        &self,
+        (first, last): (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        let accounts = self.storage.range(first.0..=last.0);
+        let slots = accounts.flat_map(|(account, slots)| {
+            let from = if *account == first.0 { first.1 } else { B256::ZERO };
+            slots.range(from..).map(|(slot, value)| ((*account, *slot), *value))
+        });
+        let inside = slots.take_while(|(key, _)| key <= last).take(limit);
+        inside.for_each(|(key, value)| visit(key, value));
+        Ok(())
     }
 }

@@ -113,4 +113,74 @@ pub trait TrieSource {
         from: B256,
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError>;
+
+    /// Visits accounts in order of key, `first` ≤ key ≤ `last`, at most `limit`.
+    fn visit_accounts(
+        &self,
+        (first, last): (&B256, &B256),
+        limit: usize,
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), SourceError> {
+        for (key, leaf) in between(self, TrieId::Accounts, (first, last), limit)? {
+            if let Leaf::Account(account) = leaf {
+                visit(key, account);
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits slots of all accounts in order of (account, slot), `first` ≤ key ≤ `last`, at most
+    /// `limit`.
+    ///
+    /// As provided it asks account by account; where slots lie in one table, one range is better.
+    fn visit_slots(
+        &self,
+        (first, last): (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        visit_slots_by_account(self, (first, last), limit, visit)
+    }
+}
+
+/// Account and slot, hashed.
+pub type SlotKey = (B256, B256);
+
+/// [`TrieSource::visit_slots`], account by account.
+pub fn visit_slots_by_account<S: TrieSource + ?Sized>(
+    source: &S,
+    (first, last): (&SlotKey, &SlotKey),
+    mut limit: usize,
+    visit: &mut dyn FnMut(SlotKey, U256),
+) -> Result<(), SourceError> {
+    let mut accounts = Vec::new();
+    source.visit_accounts((&first.0, &last.0), usize::MAX, &mut |key, _| accounts.push(key))?;
+    for account in accounts {
+        let from = if account == first.0 { first.1 } else { B256::ZERO };
+        let to = if account == last.0 { last.1 } else { B256::repeat_byte(0xff) };
+        for (slot, leaf) in between(source, TrieId::Storage(account), (&from, &to), limit)? {
+            if let Leaf::Slot(value) = leaf {
+                visit((account, slot), value);
+                limit -= 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At most `limit` leaves with `first` ≤ key ≤ `last`.
+fn between<S: TrieSource + ?Sized>(
+    source: &S,
+    trie: TrieId,
+    (first, last): (&B256, &B256),
+    limit: usize,
+) -> Result<Vec<(B256, Leaf)>, SourceError> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
+    let (low, high) = (Nibbles::unpack(first), Nibbles::unpack(last));
+    let prefix = low.slice(..low.common_prefix_length(&high));
+    let mut leaves = source.leaves(trie, &prefix, *first, limit)?;
+    leaves.truncate(leaves.partition_point(|(key, _)| key <= last));
+    Ok(leaves)
 }

@@ -9,6 +9,7 @@ mod history;
 mod layer;
 mod merge;
 mod persist;
+mod range;
 mod shared;
 mod source;
 mod view;

@@ -5,7 +5,7 @@ use std::{
 
 use banyan_primitives::{
     Account, Address, B256, Bytes, HashMap, SourceError, StateSource, U256,
-    trie::{Leaf, Nibbles, TrieId, TrieSource},
+    trie::{Leaf, Nibbles, SlotKey, TrieId, TrieSource},
 };
 
 use crate::StateView;
@@ -109,6 +109,15 @@ impl TrieSource for SharedView<'_> {
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError> {
         self.view().leaves(trie, prefix, from, limit)
+    }
+
+    fn visit_slots(
+        &self,
+        range: (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        self.view().visit_slots(range, limit, visit)
     }
 }
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use banyan_primitives::{
-    B256, Bytes, SourceError, U256,
-    trie::{Leaf, Nibbles, NodeChanges, TrieId, TrieSource},
+    Account, B256, Bytes, SourceError, U256,
+    trie::{Leaf, Nibbles, NodeChanges, SlotKey, TrieId, TrieSource},
 };
 use banyan_storage::{Read, StateRead};
 
@@ -41,7 +41,7 @@ impl TrieSource for FlatState<'_> {
         trie: TrieId,
         prefix: &Nibbles,
     ) -> Result<Option<(Nibbles, Bytes)>, SourceError> {
-        first_node(self.txn, &[], trie, prefix)
+        Ok(self.txn.first_trie_node(trie, prefix)?)
     }
 
     fn leaves(
@@ -52,6 +52,24 @@ impl TrieSource for FlatState<'_> {
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError> {
         leaves(self.txn, &[], trie, &KeyRange::new(prefix, from), limit)
+    }
+
+    fn visit_accounts(
+        &self,
+        range: (&B256, &B256),
+        limit: usize,
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), SourceError> {
+        Ok(self.txn.visit_accounts(range, limit, visit)?)
+    }
+
+    fn visit_slots(
+        &self,
+        range: (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        Ok(self.txn.visit_slots(range, limit, visit)?)
     }
 }
 
@@ -165,6 +183,9 @@ pub(crate) fn first_node(
         if wiped {
             break;
         }
+    }
+    if sources.is_empty() && !wiped {
+        return Ok(txn.first_trie_node(trie, prefix)?);
     }
     if !wiped {
         sources.push(Box::new(Nodes { txn, trie, prefix: *prefix, next: Some(*prefix) }));

@@ -2,13 +2,14 @@ use std::sync::{Arc, Mutex};
 
 use banyan_primitives::{
     Account, Address, B256, BlockRef, Bytes, SourceError, StateSource, U256, keccak256,
-    trie::{Leaf, Nibbles, TrieId, TrieSource},
+    trie::{Leaf, Nibbles, SlotKey, TrieId, TrieSource},
 };
 use banyan_storage::{BlockRead, Database, Marker, ReadTxn, StateRead};
 
 use crate::{
     Layer,
     history::oldest_state,
+    range::visit_slots,
     source::{KeyRange, first_node, leaves},
 };
 
@@ -225,5 +226,14 @@ impl TrieSource for StateView {
         limit: usize,
     ) -> Result<Vec<(B256, Leaf)>, SourceError> {
         leaves(&self.txn, &self.layer_refs()?, trie, &KeyRange::new(prefix, from), limit)
+    }
+
+    fn visit_slots(
+        &self,
+        range: (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), SourceError> {
+        visit_slots(self, &self.layer_refs()?, range, limit, visit)
     }
 }

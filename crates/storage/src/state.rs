@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use banyan_primitives::{
     Account, B256, Bytes, U256,
-    trie::{Nibbles, TrieId},
+    trie::{Nibbles, SlotKey, TrieId},
 };
 
 use crate::{
@@ -163,6 +163,60 @@ pub trait StateRead: Read {
             Ok(until(found.len() == limit))
         })?;
         Ok(found)
+    }
+
+    /// Visits accounts at the tip in order, `first` ≤ key ≤ `last`, at most `limit`.
+    fn visit_accounts(
+        &self,
+        (first, last): (&B256, &B256),
+        limit: usize,
+        visit: &mut dyn FnMut(B256, Account),
+    ) -> Result<(), StorageError> {
+        let mut left = limit;
+        self.scan(Table::HashedAccounts, first.as_slice(), &mut |key, value| {
+            if left == 0 || key > last.as_slice() {
+                return Ok(ControlFlow::Break(()));
+            }
+            visit(decode_hash(key)?, decode_account(value)?);
+            left -= 1;
+            Ok(until(left == 0))
+        })
+    }
+
+    /// Visits slots of all accounts at the tip in order of (account, slot), `first` ≤ key ≤ `last`,
+    /// at most `limit`. Never zero.
+    fn visit_slots(
+        &self,
+        (first, last): (&SlotKey, &SlotKey),
+        limit: usize,
+        visit: &mut dyn FnMut(SlotKey, U256),
+    ) -> Result<(), StorageError> {
+        let mut left = limit;
+        let end = slot_key(&last.0, &last.1);
+        self.scan(Table::HashedStorages, &slot_key(&first.0, &first.1), &mut |key, value| {
+            if left == 0 || key > end.as_slice() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let (address, slot) = key.split_at_checked(32).ok_or_else(|| damaged("slot", key))?;
+            visit((decode_hash(address)?, decode_hash(slot)?), decode_value(value)?);
+            left -= 1;
+            Ok(until(left == 0))
+        })
+    }
+
+    /// The first stored node of a trie, in order of path, whose path starts with `prefix`.
+    fn first_trie_node(
+        &self,
+        trie: TrieId,
+        prefix: &Nibbles,
+    ) -> Result<Option<(Nibbles, Bytes)>, StorageError> {
+        let (table, key) = node_key(trie, prefix);
+        let above = key.len() - prefix.len();
+        let found = self.first(table, &key, &key)?;
+        let node = |(key, node): (Vec<u8>, Vec<u8>)| {
+            Ok((decode_path(key.get(above..).unwrap_or_default())?, Bytes::from(node)))
+        };
+        found.map(node).transpose()
     }
 
     /// Stored nodes of a trie whose path starts with `prefix` and is ≥ `from`, in order of path, at

@@ -287,6 +287,7 @@ pub(crate) fn check_trie(view: &StateView, state: &State, rng: &mut ChaCha8Rng) 
             .collect();
         check_leaves(view, TrieId::Storage(keccak256(address)), &slots, rng);
     }
+    check_slot_range(view, state, rng);
     let storages = ADDRESSES.map(|address| TrieId::Storage(keccak256(address)));
     for trie in storages.into_iter().chain([TrieId::Accounts]) {
         for depth in 0..4 {
@@ -300,6 +301,36 @@ pub(crate) fn check_trie(view: &StateView, state: &State, rng: &mut ChaCha8Rng) 
             assert_eq!(view.first_node(trie, &prefix).unwrap(), expected, "{trie:?} {prefix:?}");
         }
     }
+}
+
+/// Slots of all accounts in a random range.
+fn check_slot_range(view: &StateView, state: &State, rng: &mut ChaCha8Rng) {
+    let mut slots: Vec<_> = ADDRESSES
+        .into_iter()
+        .flat_map(|address| {
+            slots_of(state, address).map(move |(slot, value)| {
+                (keccak256(address), keccak256(slot.to_be_bytes::<32>()), value)
+            })
+        })
+        .collect();
+    slots.sort_unstable();
+    let end = |rng: &mut ChaCha8Rng| match slots.len() {
+        0 => (B256::ZERO, B256::ZERO),
+        count => {
+            let (account, slot, _) = slots[rng.random_range(0..count)];
+            (account, if rng.random() { slot } else { B256::from(rng.random::<[u8; 32]>()) })
+        }
+    };
+    let (a, b) = (end(rng), end(rng));
+    let (first, last) = (a.min(b), a.max(b));
+    let limit = rng.random_range(0..6);
+    let inside =
+        |(account, slot, _): &(B256, B256, U256)| (first..=last).contains(&(*account, *slot));
+    let expected: Vec<_> = slots.iter().copied().filter(inside).take(limit).collect();
+    let mut found = Vec::new();
+    let visit = &mut |(account, slot), value| found.push((account, slot, value));
+    view.visit_slots((&first, &last), limit, visit).unwrap();
+    assert_eq!(found, expected, "{first:?} {last:?}");
 }
 
 fn check_leaves(

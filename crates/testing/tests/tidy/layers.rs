@@ -9,13 +9,14 @@ use crate::{report, source};
 /// Product crates, lowest layer first, with the in-tree crates that each may use (the table in
 /// `ARCHITECTURE.md`).
 const LAYERS: &[(&str, &[&str])] = &[
-    ("primitives", &[]),
+    ("wide-proof", &[]),
+    ("primitives", &["wide-proof"]),
     ("chainspec", &["primitives"]),
     ("storage", &["primitives"]),
     ("consensus", &["primitives", "chainspec"]),
-    ("state", &["primitives", "storage"]),
+    ("state", &["wide-proof", "primitives", "storage"]),
     ("executor", &["primitives", "chainspec", "state"]),
-    ("commitment", &["primitives", "chainspec", "storage", "state"]),
+    ("commitment", &["wide-proof", "primitives", "chainspec", "storage", "state"]),
     ("txpool", &["primitives", "chainspec", "consensus", "state", "executor"]),
     (
         "chain",
