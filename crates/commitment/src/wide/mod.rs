@@ -8,6 +8,7 @@ mod batch;
 mod change;
 mod check;
 mod forest;
+mod kept;
 mod leaves;
 mod path;
 mod rebuild;
@@ -16,5 +17,6 @@ mod update;
 
 pub use batch::{BatchHasher, Lanes, Mode, Scalar};
 pub use check::{WideStats, wide_check};
+pub use kept::WideTree;
 pub use rebuild::wide_rebuild;
 pub use update::{wide_root, wide_stored_root};
