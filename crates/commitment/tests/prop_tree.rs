@@ -32,7 +32,8 @@ fn check(run: Run) {
     let trees = Trees::new(run.budget);
     let mut states = vec![MemoryTrie::default()];
     for block in 0..run.blocks {
-        let back = if rng.random_ratio(3, 4) { 0 } else { rng.random_range(0..states.len().min(5)) };
+        let back =
+            if rng.random_ratio(3, 4) { 0 } else { rng.random_range(0..states.len().min(5)) };
         let mut state = states[states.len() - 1 - back].clone();
         let count = rng.random_range(0..=run.changes);
         let diff = pool.block(rng, &state, count);

@@ -4,9 +4,7 @@ mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use banyan_commitment::{
-    CommitmentError, MemoryTrie, Trees, account_proof, rebuild, state_root,
-};
+use banyan_commitment::{CommitmentError, MemoryTrie, Trees, account_proof, rebuild, state_root};
 use banyan_primitives::{
     Account, Address, B256, Bytes, SourceError, U256,
     trie::{

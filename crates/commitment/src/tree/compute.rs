@@ -50,7 +50,8 @@ pub(super) fn compute<S: TrieSource + Sync>(
         return Err(CommitmentError::UnlistedAccount(*account));
     }
     let changes: Vec<StorageChange<'_>> = diff.storage.iter().collect();
-    let tasks = tasks(&changes).into_par_iter().map(|task| storage_task((accounts, reads), source, task));
+    let tasks =
+        tasks(&changes).into_par_iter().map(|task| storage_task((accounts, reads), source, task));
     let mut output = RootOutput::default();
     let (mut storage, mut nodes) = (StoragePatches::default(), Vec::with_capacity(changes.len()));
     let mut changes = changes.iter();
@@ -117,7 +118,11 @@ fn storage_task<S: TrieSource + Sync>(
 }
 
 /// The storage trie of an account, if something is known of it.
-pub(super) fn storage_of<'a>(accounts: &'a Trie, account: &B256, empty: &'a Trie) -> Option<&'a Trie> {
+pub(super) fn storage_of<'a>(
+    accounts: &'a Trie,
+    account: &B256,
+    empty: &'a Trie,
+) -> Option<&'a Trie> {
     match accounts.leaf(account)? {
         Place::Account { storage, .. } => Some(storage.as_deref().unwrap_or(empty)),
         _ => None,

@@ -107,7 +107,8 @@ impl Reader<'_> {
         prefix: Path,
         kind: ChildKind,
     ) -> Result<Loaded, CommitmentError> {
-        let read = || load(source, trie, &prefix, kind).map(|loaded| Read::Part(B256::ZERO, loaded));
+        let read =
+            || load(source, trie, &prefix, kind).map(|loaded| Read::Part(B256::ZERO, loaded));
         Ok(part(trie, self.get((trie, Some(prefix)), read)?)?.1)
     }
 

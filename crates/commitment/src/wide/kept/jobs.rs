@@ -71,7 +71,8 @@ impl Jobs {
         for (depth, jobs) in self.levels.iter_mut().enumerate().rev() {
             let hash = |node: u32| &self.hashes[node as usize];
             self.blocks.clear();
-            self.blocks.extend(jobs.iter().map(|[left, right, _]| words(hash(*left), hash(*right))));
+            self.blocks
+                .extend(jobs.iter().map(|[left, right, _]| words(hash(*left), hash(*right))));
             self.out.resize(jobs.len(), EMPTY);
             self.lanes.hash(Mode::Keyed(&INNER_KEYS[depth]), &self.blocks, &mut self.out);
             for ([.., node], hash) in jobs.drain(..).zip(&self.out) {
@@ -90,7 +91,8 @@ impl Jobs {
         self.blocks.clear();
         let both = |at: u32| {
             let children = &heap[2 * at as usize..2 * at as usize + 2];
-            (children[0] != EMPTY && children[1] != EMPTY).then(|| words(&children[0], &children[1]))
+            (children[0] != EMPTY && children[1] != EMPTY)
+                .then(|| words(&children[0], &children[1]))
         };
         self.blocks.extend(dirty.iter().filter_map(|at| both(*at)));
         self.out.resize(self.blocks.len(), EMPTY);

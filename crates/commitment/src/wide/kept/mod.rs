@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use super::{
     batch::{BatchHasher, Lanes, Mode},
     change::{Change as LeafChange, changes},
-    leaves::{Limit, read_leaves},
+    leaves::{Limit, damage, read_leaves},
     path::Prefix,
 };
 use crate::CommitmentError;
@@ -73,7 +73,8 @@ impl WideTree {
         self.parts.iter().map(|part| part.tree.leaves()).sum()
     }
 
-    /// Takes the tree back to the state with this root; false if that is not among the last ones.
+    /// Takes the tree back to the state with this root, the last one if there are several; false if
+    /// it is not among the last ones.
     pub fn back_to(&mut self, root: B256) -> bool {
         if self.root == root {
             return true;
@@ -97,18 +98,24 @@ impl WideTree {
         parent: &S,
         diff: &HashedDiff,
     ) -> Result<B256, CommitmentError> {
-        self.update(&changes(parent, diff)?);
+        self.update(&changes(parent, diff)?)?;
         Ok(self.root)
     }
 
-    fn update(&mut self, changes: &[LeafChange]) {
+    fn update(&mut self, changes: &[LeafChange]) -> Result<(), CommitmentError> {
+        if changes.windows(2).any(|pair| pair[0].0.same_path(&pair[1].0)) {
+            return Err(damage(&Prefix::ROOT, "two leaves have the same path"));
+        }
         let before = self.root;
         let tasks = changes.par_chunks(TASK).map(hash_leaves);
         let undo = self.apply(&tasks.collect::<Vec<_>>().concat());
-        self.history.push_back((before, undo));
+        if !undo.is_empty() {
+            self.history.push_back((before, undo));
+        }
         if self.history.len() > self.keep {
             self.history.pop_front();
         }
+        Ok(())
     }
 
     /// Applies changes in order of path, and gives what undoes them, in order of path as well.
@@ -147,8 +154,7 @@ impl WideTree {
         let leaves = read_leaves(source, &prefix, Limit { accounts: CHUNK, slots: CHUNK })?;
         if leaves.len() < CHUNK {
             let changes = leaves.into_iter().map(|(spot, leaf)| (spot, Some(leaf)));
-            self.update(&changes.collect::<Vec<_>>());
-            return Ok(());
+            return self.update(&changes.collect::<Vec<_>>());
         }
         drop(leaves);
         self.fill(source, prefix.child(false))?;
