@@ -87,6 +87,15 @@ impl Trees {
         Ok(output)
     }
 
+    /// Moves the tree to the state with this root, if that is one patch ahead: off the critical path,
+    /// when it is clear that the next block builds on it. Without this the next root does it.
+    pub fn settle(&self, root: B256) {
+        let mut state = self.write();
+        if state.patches.iter().any(|patch| patch.root == root) {
+            state.move_to(root, self.budget);
+        }
+    }
+
     /// Reads ahead what changes of these accounts and slots will need, hashed addresses with hashed
     /// slots, so that the root finds it in memory. May be called by several threads while the block
     /// still executes, also with keys that the block will not change after all. Nothing is done if
