@@ -12,6 +12,8 @@ FIXTURES ?= $(or $(BANYAN_FIXTURES),../shared/fixtures)
 ROUNDS ?= 500
 BLOCKS ?= 1000000
 SEED ?= 1
+# State commitment of the rollup of `devnet`: mpt, or wide.
+CHAIN ?=
 # More arguments for the program that a target starts: make run ARGS='--http.port 9545'.
 ARGS ?=
 
@@ -54,8 +56,8 @@ test-slow: toolchain ## the slow groups as well
 run: programs ## a dev chain at 127.0.0.1:8545 with funded accounts
 	$(PROGRAMS)/banyan node --dev $(ARGS)
 
-devnet: toolchain ## op-node sequencer and verifier, op-batcher and an L1 (needs Go and npm)
-	@./devnet/run $(ARGS)
+devnet: toolchain ## op-node sequencer and verifier, op-batcher and an L1 (needs Go and npm); CHAIN=wide
+	@./devnet/run $(if $(CHAIN),--chain $(CHAIN)) $(ARGS)
 
 conformance: programs ## all fixtures under FIXTURES (folder, or packed archives)
 	$(PROGRAMS)/conformance --fixtures "$(FIXTURES)" $(ARGS)

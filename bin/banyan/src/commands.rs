@@ -144,6 +144,7 @@ fn bench_config(args: &ReplayArgs) -> Result<BenchConfig> {
         blocks: args.blocks,
         gas_limit: args.gas_limit,
         senders: args.senders,
+        lag: args.lag,
         seed: args.seed,
         directory: args.tmpdir.clone(),
         executor: config::executor(&args.executor),

@@ -18,6 +18,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context;
 use banyan_primitives::{alloy_primitives::hex, keccak256};
 use clap::Parser;
+use serde_json::json;
 
 use crate::{
     genesis::{Rules, genesis},
@@ -55,6 +56,9 @@ struct Arguments {
     /// An Ethereum chain (Prague) instead of an OP chain (Jovian).
     #[arg(long)]
     l1: bool,
+    /// An OP chain with Banyan's `wide` state commitment, whose headers lag so many blocks.
+    #[arg(long, value_name = "BLOCKS", conflicts_with = "l1")]
+    lag: Option<u64>,
     /// Folder for genesis file, data and the client's log; must not exist.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -93,7 +97,10 @@ fn prepare(arguments: &Arguments, rules: Rules) -> anyhow::Result<(Launcher, Wal
     let secret = keccak256(format!("torture secret {}", arguments.seed)).0;
     std::fs::write(folder.join("jwt.hex"), hex::encode(secret))?;
     let wallet = Wallet::new(genesis::chain_id(rules)?, arguments.accounts);
-    let genesis = genesis(rules, &wallet, arguments.accounts)?;
+    let mut genesis = genesis(rules, &wallet, arguments.accounts)?;
+    if let Some(lag) = arguments.lag {
+        genesis["config"]["commitment"] = json!({ "kind": "wide", "lag": lag });
+    }
     std::fs::write(folder.join("genesis.json"), genesis.to_string())?;
     let launcher = Launcher {
         command: arguments.cmd.clone(),

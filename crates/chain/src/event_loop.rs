@@ -3,12 +3,12 @@
 use std::{sync::Arc, thread::JoinHandle};
 
 use banyan_primitives::{B256, RecoveredBlock};
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 use tokio::sync::oneshot;
 
 use crate::{
     ChainError, ChainView, ExecutedBlock, ForkchoiceError, ForkchoiceState, PayloadStatus,
-    machine::Chain,
+    machine::Chain, roots::RootWorker,
 };
 
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
@@ -41,6 +41,9 @@ pub(crate) fn spawn(mut chain: Chain, inbox: Receiver<Event>) -> std::io::Result
         let end = run(&mut chain, &inbox);
         let result = if matches!(end, End::Abort) { Ok(()) } else { chain.persist_all() };
         chain.persister.stop();
+        if let Some(worker) = &mut chain.root_worker {
+            worker.stop();
+        }
         if let Err(error) = &result {
             tracing::error!(%error, "could not write the newest blocks while stopping");
         }
@@ -52,6 +55,7 @@ pub(crate) fn spawn(mut chain: Chain, inbox: Receiver<Event>) -> std::io::Result
 
 fn run(chain: &mut Chain, inbox: &Receiver<Event>) -> End {
     let persisted = chain.persister.results();
+    let rooted = chain.root_worker.as_ref().map_or_else(never, RootWorker::done);
     loop {
         select! {
             recv(inbox) -> event => match event {
@@ -61,6 +65,16 @@ fn run(chain: &mut Chain, inbox: &Receiver<Event>) -> End {
                 Ok(_) if chain.is_stopping() => {}
                 Ok(event) => handle(chain, event),
                 Err(_) => return End::Alone,
+            },
+            // Blocks may be waiting for it to be written. The bell is gone once its thread is.
+            recv(rooted) -> bell => match bell {
+                Ok(()) => if let Err(error) = chain.persist_if_due() {
+                    tracing::error!(%error, "persisting blocks failed");
+                },
+                Err(_) => {
+                    tracing::error!("the thread of the state roots ended");
+                    return End::Alone;
+                }
             },
             recv(persisted) -> result => {
                 let outcome = match result {

@@ -7,9 +7,11 @@ use std::{
 };
 
 use banyan_chainspec::ChainSpec;
-use banyan_commitment::{RootOutput, state_root};
+use banyan_commitment::state_root;
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
-use banyan_executor::{Along, BlockOutput, Execution, ExecutionError, execute_block_with_roots};
+use banyan_executor::{
+    Along, BlockOutput, Committed, Execution, ExecutionError, execute_block_with_roots,
+};
 use banyan_primitives::{
     B256, RecoveredBlock, SourceError, StateDiff,
     trie::{HashedDiff, TrieSource},
@@ -17,10 +19,8 @@ use banyan_primitives::{
 use banyan_state::{Layer, SharedView, StateView};
 
 use crate::{
-    BlockTimings, ChainError, ExecutedBlock,
-    executed::record_execution,
-    machine::Chain,
-    seal::{message_passer_root, withdrawals_root_is_state},
+    BlockTimings, ChainError, Commitments, ExecutedBlock, commit::Rooted,
+    executed::record_execution, machine::Chain, reveal::Revealer, seal::stated,
 };
 
 /// What executing a block came to: the block, or what is wrong with it.
@@ -40,8 +40,20 @@ impl Chain {
         let mut root = |diff: &StateDiff| intermediate_root(parent, diff);
         // A block that was reverted and comes back.
         let list = self.accesses.peek(&block.hash()).map(|accesses| accesses.list());
-        let along = Along { state_root: Some(&mut root), list, ..Along::default() };
-        let execution = self.executor.execute_block_with(&self.spec, block, parent, along);
+        let tries = self.commitments.tries().filter(|_| self.executor.config().workers > 1);
+        let execution = match Revealer::new(tries, parent, block) {
+            None => {
+                let along = Along { state_root: Some(&mut root), list, observer: None };
+                self.executor.execute_block_with(&self.spec, block, parent, along)
+            }
+            Some(revealer) => rayon::in_place_scope(|scope| {
+                revealer.parties(scope, block);
+                let mut observer = |committed: Committed<'_>| revealer.changed(scope, &committed);
+                let (state_root, observer) = (Some(&mut root as _), Some(&mut observer as _));
+                let along = Along { state_root, list, observer };
+                self.executor.execute_block_with(&self.spec, block, parent, along)
+            }),
+        };
         let mut accesses = None;
         if let Ok(execution) = &execution {
             record_execution(block.number(), &execution.stats);
@@ -123,39 +135,41 @@ impl Chain {
         let started = Instant::now();
         let (checked, found) = rayon::join(
             || check_output(&self.spec, block, &output),
-            || new_layer(block, parent, &output.diff),
+            || commit((&self.spec, &self.commitments), block, parent, &output.diff),
         );
         if let Err(error) = checked {
             return Ok(Err((error, output)));
         }
-        let (layer, root) = found?;
-        if let Err(error) = self.check_roots(block, parent, &root)? {
+        let found = found?;
+        if let Err(error) = self.check_roots(block, parent, &found)? {
             return Ok(Err((error, output)));
         }
         let timings = BlockTimings { execute, root: started.elapsed() };
-        let layer = layer.with_nodes(root.nodes);
-        Ok(Ok(ExecutedBlock::new(block.clone(), output, layer, timings)))
+        Ok(Ok(ExecutedBlock::new(block.clone(), output, found.layer, timings)))
     }
 
     fn check_roots(
         &self,
         block: &RecoveredBlock,
         parent: &SharedView<'_>,
-        root: &RootOutput,
+        found: &Rooted,
     ) -> Result<Result<(), InvalidBlock>, ChainError> {
         let header = &block.header;
         let mismatch = |what, header, computed| InvalidBlock::Mismatch { what, header, computed };
-        if root.root != header.state_root {
-            return Ok(Err(mismatch("state root", header.state_root, root.root)));
-        }
-        if withdrawals_root_is_state(&self.spec.rules_of(header)) {
-            let computed = message_passer_root(parent, root)?;
+        // What is ready first: a lagged root may have to be waited for.
+        let withdrawals = found.withdrawals_root.and_then(|computed| {
             let claimed = header.withdrawals_root.unwrap_or_default();
-            if claimed != computed {
-                return Ok(Err(mismatch("withdrawals root", claimed, computed)));
-            }
+            (claimed != computed).then(|| mismatch("withdrawals root", claimed, computed))
+        });
+        let lags = found.state_root.is_none();
+        if let Some(error) = withdrawals.clone().filter(|_| lags) {
+            return Ok(Err(error));
         }
-        Ok(Ok(()))
+        let root = stated(found.state_root, &self.commitments, header.number, parent)?;
+        if root != header.state_root {
+            return Ok(Err(mismatch("state root", header.state_root, root)));
+        }
+        Ok(withdrawals.map_or(Ok(()), Err))
     }
 }
 
@@ -174,15 +188,16 @@ fn check_output(
     validate_output(spec, &block.header, &result)
 }
 
-/// The changes under hashed keys, and the root that they lead to.
-fn new_layer(
+/// The changes under hashed keys, and the roots that they lead to.
+fn commit(
+    (spec, commitments): (&ChainSpec, &Commitments),
     block: &RecoveredBlock,
     parent: &SharedView<'_>,
     diff: &StateDiff,
-) -> Result<(Layer, RootOutput), ChainError> {
-    let layer = Layer::new(block.block_ref(), block.parent_ref(), diff);
-    let root = state_root(parent, &layer.state)?;
-    Ok((layer, root))
+) -> Result<Rooted, ChainError> {
+    let keys = spec.commitment.keys();
+    let layer = Layer::new(keys, block.block_ref(), block.parent_ref(), diff);
+    Rooted::compute(commitments, &spec.rules_of(&block.header), parent, layer)
 }
 
 /// Tells the block's fault from ours.

@@ -71,6 +71,7 @@ pub fn record_execution(number: u64, stats: &ExecutionStats) {
         ("banyan_executor_transfers_total", stats.transfers),
         ("banyan_executor_programs_total", stats.programs),
         ("banyan_executor_program_misses_total", stats.program_misses),
+        ("banyan_executor_program_checks_total", stats.program_checks),
     ];
     for (name, count) in counts {
         metrics::counter!(name).increment(count);

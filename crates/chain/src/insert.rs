@@ -36,7 +36,7 @@ impl Chain {
         match verdict {
             Ok(executed) => {
                 let started = Instant::now();
-                self.put_on_tree(executed);
+                self.put_on_tree(executed)?;
                 metrics::histogram!("banyan_block_insert_seconds").record(started.elapsed());
                 Ok(PayloadStatus::Valid(hash))
             }
@@ -54,12 +54,15 @@ impl Chain {
     }
 
     /// A valid block joins the tree. It becomes durable when it is made head (`make_durable`).
-    fn put_on_tree(&mut self, block: Arc<ExecutedBlock>) {
+    fn put_on_tree(&mut self, block: Arc<ExecutedBlock>) -> Result<(), ChainError> {
+        let tip = block.block_ref();
         if let Some(accesses) = &block.accesses {
             self.accesses.put(block.block.hash(), Arc::clone(accesses));
         }
         self.tree.insert(block);
         self.publish();
+        self.want_roots(tip)?;
+        self.retry_roots()
     }
 
     /// Executes blocks that waited for `parent`, and those that waited for them. Called after the
@@ -125,7 +128,7 @@ impl Chain {
                 return Ok(false);
             };
             match self.validate_and_execute(&block, &parent)? {
-                Ok(executed) => self.put_on_tree(Arc::new(executed)),
+                Ok(executed) => self.put_on_tree(Arc::new(executed))?,
                 Err(error) => {
                     return Err(ChainError::Fault(format!(
                         "block {} was valid and is not any more: {error}",
@@ -163,6 +166,7 @@ impl Chain {
         if let Err(error) = self.validate_before_execution(block, parent)? {
             return Ok(Err(error));
         }
+        self.want_roots(parent.into())?;
         let verdict = self.with_state(parent.into(), |chain, view| chain.execute(block, view))?;
         if let Ok(executed) = &verdict {
             metrics::histogram!("banyan_block_execute_seconds").record(executed.timings.execute);

@@ -9,6 +9,7 @@
 //! wire types (`rpc`).
 
 mod buffer;
+mod commit;
 mod difficulty;
 mod error;
 mod event_loop;
@@ -23,14 +24,18 @@ mod machine;
 mod persist;
 mod recovery;
 mod replay;
+mod reveal;
+mod roots;
 mod seal;
 mod tree;
 mod view;
 
+pub use commit::Commitments;
 pub use error::{ChainError, ForkchoiceError, OpenError};
 pub use executed::{BlockTimings, ExecutedBlock, record_execution};
 pub use handle::{
     CanonicalChange, ChainConfig, ChainHandle, Durability, ForkchoiceState, PayloadStatus,
 };
+pub use roots::Roots;
 pub use seal::{SealError, SealRequest, seal};
 pub use view::{ChainView, TransactionLocation};

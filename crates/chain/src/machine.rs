@@ -13,9 +13,9 @@ use lru::LruCache;
 use tokio::sync::broadcast;
 
 use crate::{
-    CanonicalChange, ChainConfig, ChainError, ChainView, ExecutedBlock, buffer::OrphanBuffer,
-    difficulty::TotalDifficulties, invalid::InvalidCache, persist::Persister, tree::BlockTree,
-    view::reverse_layer,
+    CanonicalChange, ChainConfig, ChainError, ChainView, Commitments, ExecutedBlock,
+    buffer::OrphanBuffer, difficulty::TotalDifficulties, invalid::InvalidCache, persist::Persister,
+    roots::RootWorker, tree::BlockTree, view::reverse_layer,
 };
 
 /// Retries when the database moves under a read; each waits for the write in flight.
@@ -41,6 +41,9 @@ pub(crate) struct Chain {
     pub(crate) safe: Option<SealedHeader>,
     pub(crate) finalized: Option<SealedHeader>,
     pub(crate) persister: Persister,
+    pub(crate) commitments: Commitments,
+    /// Computes the roots of a chain whose headers lag; `None` on others.
+    pub(crate) root_worker: Option<RootWorker>,
     /// Makes acknowledged heads durable; `None` if that was not asked for.
     pub(crate) journal: Option<Journal>,
     pub(crate) published: Arc<ArcSwap<ChainView>>,
@@ -135,6 +138,7 @@ impl Chain {
             &self.tree,
             self.safe.clone(),
             self.finalized.clone(),
+            self.commitments.clone(),
         ));
         self.published.store(Arc::clone(&view));
         view

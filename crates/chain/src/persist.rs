@@ -3,23 +3,26 @@
 
 use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
-use banyan_primitives::{BlockRef, RecoveredBlock, SealedHeader};
-use banyan_state::{persist_layer, unwind};
+use banyan_primitives::{B256, BlockRef, RecoveredBlock, SealedHeader};
+use banyan_state::{FlatState, persist_layer, unwind, write_nodes};
 use banyan_storage::{BlockRead, Database, Journal, Markers, StorageError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{ChainError, ExecutedBlock, machine::Chain};
+use crate::{ChainError, ExecutedBlock, commit::rows, machine::Chain};
 
 /// Canonical blocks to write, oldest first, the first one a child of the persisted tip.
 #[derive(Debug)]
 struct PersistBatch {
-    blocks: Vec<Arc<ExecutedBlock>>,
+    blocks: Vec<Persistable>,
     markers: Markers,
     /// How far the journal has come.
     journal: u64,
     /// Flush the database too, so that the journal can let go of these blocks.
     flush: bool,
 }
+
+/// A block with the root after it, where that does not stand in its own header.
+pub(crate) type Persistable = (Arc<ExecutedBlock>, Option<B256>);
 
 /// A batch that was written.
 #[derive(Clone, Copy, Debug)]
@@ -86,13 +89,18 @@ impl Persister {
 fn write(db: &Database, batch: &PersistBatch) -> PersistResult {
     let started = Instant::now();
     let txn = db.write()?;
+    let rows = rows(&FlatState::new(&txn), &batch.blocks)?;
     let mut tip = BlockRef::default();
-    for executed in &batch.blocks {
+    for (executed, root) in &batch.blocks {
         tip = executed.block_ref();
         txn.put_block(&executed.block, &executed.output.receipts)?;
         txn.set_canonical(&executed.block)?;
         persist_layer(&txn, &executed.layer)?;
+        if let Some(root) = root {
+            txn.put_state_root(tip, root)?;
+        }
     }
+    write_nodes(&txn, &rows)?;
     txn.set_markers(&batch.markers)?;
     txn.set_journal_sequence(batch.journal)?;
     txn.commit()?;
@@ -145,13 +153,29 @@ impl Chain {
         if self.persister.in_flight.is_some() || target <= self.tree.persisted().number {
             return Ok(());
         }
-        let blocks = self.tree.canonical().iter().take_while(|b| b.block.number() <= target);
-        let blocks: Vec<_> = blocks.cloned().collect();
-        let Some(tip) = blocks.last().map(|block| block.block_ref()) else { return Ok(()) };
+        let blocks = self.persistable(target)?;
+        let Some(tip) = blocks.last().map(|(block, _)| block.block_ref()) else { return Ok(()) };
         let markers = self.markers(tip);
         let flush = self.journal.as_ref().is_some_and(Journal::wants_release);
         let journal = self.journal_sequence();
         self.persister.send(PersistBatch { blocks, markers, journal, flush })
+    }
+
+    /// Canonical blocks up to `target`, oldest first; where headers lag, as far as roots are known:
+    /// whoever computes the next one reads the state before it.
+    fn persistable(&self, target: u64) -> Result<Vec<Persistable>, ChainError> {
+        let mut found = Vec::new();
+        for block in self.tree.canonical().iter().take_while(|b| b.block.number() <= target) {
+            let root = match self.roots() {
+                None => None,
+                Some(roots) => match roots.known(block.block_ref())? {
+                    None => break,
+                    known => known,
+                },
+            };
+            found.push((Arc::clone(block), root));
+        }
+        Ok(found)
     }
 
     /// Markers as they may stand on disk with `tip` as the newest block: finalized ≤ safe ≤ tip.
@@ -172,7 +196,8 @@ impl Chain {
     pub(crate) fn on_persisted(&mut self, result: PersistResult) -> Result<(), ChainError> {
         self.persister.in_flight = None;
         let done = result.map_err(|error| ChainError::Write(error.to_string()))?;
-        self.tree.advance_persisted(done.tip);
+        let floor = self.tree.advance_persisted(done.tip);
+        self.forget_roots(floor);
         if done.flushed
             && let Some(journal) = &mut self.journal
         {
@@ -194,6 +219,7 @@ impl Chain {
 
     /// Writes everything canonical, and the markers.
     pub(crate) fn persist_all(&mut self) -> Result<(), ChainError> {
+        self.settle_roots();
         self.finish_persisting()?;
         self.start_persisting(self.tree.head().number)?;
         self.finish_persisting()?;

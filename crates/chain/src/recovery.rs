@@ -1,21 +1,30 @@
 //! Opening: genesis into an empty database, or the chain as the markers left it. What the journal
 //! holds above it comes next (`replay`).
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
 
 use arc_swap::ArcSwap;
-use banyan_chainspec::ChainSpec;
-use banyan_commitment::rebuild;
+use banyan_chainspec::{ChainSpec, Commitment};
+use banyan_commitment::{MemoryTrie, rebuild, rebuild_storage, wide::wide_root};
 use banyan_executor::Executor;
-use banyan_primitives::{BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
+use banyan_primitives::{
+    Account, B256, BlockBody, BlockRef, MESSAGE_PASSER_TRIE, RecoveredBlock, SealedBlock,
+    SealedHeader, keccak256,
+    trie::{HashedDiff, HashedStorageDiff, NodeDiff},
+};
 use banyan_state::{FlatState, GenesisAccount, write_genesis, write_nodes};
-use banyan_storage::{BlockRead, Database, Markers, StorageError};
+use banyan_storage::{BlockRead, Database, Markers, StorageError, WriteTxn};
 use lru::LruCache;
 use tokio::sync::broadcast;
 
 use crate::{
-    ChainConfig, ChainError, ChainView, Durability, OpenError, buffer::OrphanBuffer,
-    difficulty::TotalDifficulties, invalid::InvalidCache, machine::Chain, persist::Persister,
+    ChainConfig, ChainError, ChainView, Commitments, Durability, OpenError,
+    buffer::OrphanBuffer,
+    difficulty::TotalDifficulties,
+    invalid::InvalidCache,
+    machine::Chain,
+    persist::Persister,
+    roots::{RootWorker, check_keys},
     tree::BlockTree,
 };
 
@@ -35,6 +44,7 @@ impl Chain {
         db: Database,
         config: ChainConfig,
     ) -> Result<Self, OpenError> {
+        check_keys(&spec, &db)?;
         db.bind(spec.chain_id, spec.genesis_header.hash())?;
         let stored = db.read().and_then(|txn| txn.markers()).map_err(ChainError::from)?;
         let markers = match stored {
@@ -46,9 +56,15 @@ impl Chain {
             |label: Option<BlockRef>| label.map(|label| stored_header(&db, label)).transpose();
         let (safe, finalized) = (label(markers.safe)?, label(markers.finalized)?);
         let tree = BlockTree::new(head);
-        let view = ChainView::new(db.clone(), &tree, safe.clone(), finalized.clone());
-        let persister = Persister::spawn(db.clone())
-            .map_err(|error| ChainError::Fault(format!("cannot start a thread: {error}")))?;
+        let no_thread = |error| ChainError::Fault(format!("cannot start a thread: {error}"));
+        let persister = Persister::spawn(db.clone()).map_err(no_thread)?;
+        let commitments = Commitments::of(&spec, &db);
+        let (labels, known) = ((safe.clone(), finalized.clone()), commitments.clone());
+        let view = ChainView::new(db.clone(), &tree, labels.0, labels.1, known);
+        let published = Arc::new(ArcSwap::from_pointee(view));
+        let spawn = |roots| RootWorker::spawn(roots, Arc::clone(&published));
+        let root_worker =
+            commitments.lagging().cloned().map(spawn).transpose().map_err(no_thread)?;
         let journal = match config.durability {
             Durability::Off => None,
             Durability::Process => Some(db.journal(false)?),
@@ -68,8 +84,10 @@ impl Chain {
             safe,
             finalized,
             persister,
+            commitments,
+            root_worker,
             journal,
-            published: Arc::new(ArcSwap::from_pointee(view)),
+            published,
             changes: broadcast::channel(CHANGES_KEPT).0,
             last_reverse: None,
             stopping: Arc::default(),
@@ -95,13 +113,16 @@ fn init_genesis(spec: &ChainSpec, db: &Database) -> Result<Markers, OpenError> {
         storage: account.storage.iter().map(|(slot, value)| (*slot, *value)).collect(),
     });
     write_genesis(&txn, block, accounts).map_err(ChainError::from)?;
-    let root = rebuild(&FlatState::new(&txn)).map_err(ChainError::from)?;
-    if root.root != header.state_root {
-        return Err(OpenError::GenesisRoot { header: header.state_root, computed: root.root });
+    let (root, nodes) = genesis_root(spec, &txn)?;
+    if root != header.state_root {
+        return Err(OpenError::GenesisRoot { header: header.state_root, computed: root });
     }
     let markers = Markers { head: block, safe: None, finalized: None };
     let finish = || -> Result<(), StorageError> {
-        write_nodes(&txn, &root.nodes)?;
+        write_nodes(&txn, &nodes)?;
+        if spec.commitment.wide().is_some() {
+            txn.put_state_root(block, &root)?;
+        }
         let withdrawals = header.withdrawals_root.map(|_| Default::default());
         let body = BlockBody { withdrawals, ..Default::default() };
         let genesis = RecoveredBlock::new(SealedBlock { header, body }, Vec::new());
@@ -111,4 +132,43 @@ fn init_genesis(spec: &ChainSpec, db: &Database) -> Result<Markers, OpenError> {
     };
     finish().and_then(|()| txn.commit()).map_err(ChainError::from)?;
     Ok(markers)
+}
+
+/// The root of what was written, and the trie nodes to write.
+fn genesis_root(spec: &ChainSpec, txn: &WriteTxn<'_>) -> Result<(B256, NodeDiff), ChainError> {
+    let state = FlatState::new(txn);
+    match spec.commitment {
+        Commitment::Mpt => {
+            let output = rebuild(&state)?;
+            Ok((output.root, output.nodes))
+        }
+        Commitment::Wide(_) => {
+            let passer = rebuild_storage(&state, MESSAGE_PASSER_TRIE)?;
+            let storage = [(MESSAGE_PASSER_TRIE, passer.nodes)].into();
+            let whole = wide_root(&MemoryTrie::default(), &as_change(spec))?;
+            Ok((whole.root, NodeDiff { accounts: whole.nodes.accounts, storage }))
+        }
+    }
+}
+
+/// The allocation as the change that makes it of nothing.
+fn as_change(spec: &ChainSpec) -> HashedDiff {
+    let keys = spec.commitment.keys();
+    let mut change = HashedDiff::default();
+    for (address, genesis) in &spec.alloc {
+        let key = keys.account(address);
+        let mut account =
+            Account { nonce: genesis.nonce, balance: genesis.balance, ..Default::default() };
+        if !genesis.code.is_empty() {
+            account.code_hash = keccak256(&genesis.code);
+        }
+        change.accounts.insert(key, Some(account));
+        let slots = genesis.storage.iter();
+        let slots: BTreeMap<_, _> =
+            slots.map(|(slot, value)| (keys.slot(address, *slot), *value)).collect();
+        if !slots.is_empty() {
+            change.storage.insert(key, HashedStorageDiff { wiped: false, slots });
+        }
+    }
+    change
 }

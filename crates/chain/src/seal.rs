@@ -2,20 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use banyan_chainspec::{ChainSpec, OpFork, Rules};
-use banyan_commitment::{RootOutput, state_root, storage_root};
+use banyan_chainspec::{ChainSpec, Rules};
 use banyan_executor::{BlockContext, BlockOutput};
 use banyan_primitives::{
     Address, B64, B256, BlockBody, BlockRef, Bloom, Bytes, EMPTY_OMMER_ROOT_HASH, Header, Receipt,
-    RecoveredBlock, Sealable, SealedBlock, Transaction, Withdrawals, address, keccak256, roots,
+    RecoveredBlock, Sealable, SealedBlock, StateSource, Transaction, Withdrawals, roots,
     trie::TrieSource,
 };
 use banyan_state::Layer;
 
-use crate::{BlockTimings, ChainError, ExecutedBlock};
-
-/// L2ToL1MessagePasser, whose storage root stands in an OP header since Isthmus.
-const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
+use crate::{BlockTimings, ChainError, Commitments, ExecutedBlock, commit::Rooted};
 
 /// Everything that goes into a block besides what execution found.
 #[derive(Clone, Debug)]
@@ -37,9 +33,11 @@ pub struct SealRequest {
 /// Why a block could not be sealed.
 pub type SealError = ChainError;
 
-/// Computes roots, writes the header and hashes it.
-pub fn seal<P: TrieSource + Sync>(
+/// Computes roots, writes the header and hashes it. `lagged` are the chain's roots where headers
+/// carry that of an earlier block; waits for it if it is not ready.
+pub fn seal<P: StateSource + TrieSource + Sync>(
     spec: &ChainSpec,
+    commitments: &Commitments,
     parent: &P,
     request: SealRequest,
     output: BlockOutput,
@@ -49,22 +47,18 @@ pub fn seal<P: TrieSource + Sync>(
     let rules = context.rules(spec);
     let parent_ref = BlockRef::new(context.number.saturating_sub(1), context.parent_hash);
     let (found, lists) = rayon::join(
-        || -> Result<_, ChainError> {
-            let layer = Layer::new(BlockRef::default(), parent_ref, &output.diff);
-            let root = state_root(parent, &layer.state)?;
-            Ok((layer, root))
+        || {
+            let keys = spec.commitment.keys();
+            let layer = Layer::new(keys, BlockRef::default(), parent_ref, &output.diff);
+            Rooted::compute(commitments, &rules, parent, layer)
         },
         || Lists::of(&request.transactions, &output.receipts),
     );
-    let (layer, root) = found?;
-    let withdrawals_root = if withdrawals_root_is_state(&rules) {
-        Some(message_passer_root(parent, &root)?)
-    } else {
-        request.withdrawals.as_ref().map(|list| roots::withdrawals_root(list))
-    };
+    let Rooted { layer, state_root, withdrawals_root } = found?;
+    let of_list = || request.withdrawals.as_ref().map(|list| roots::withdrawals_root(list));
     let header = Header {
-        state_root: root.root,
-        withdrawals_root,
+        state_root: stated(state_root, commitments, context.number, parent)?,
+        withdrawals_root: withdrawals_root.or_else(of_list),
         extra_data: request.extra_data,
         transactions_root: lists.transactions_root,
         receipts_root: lists.receipts_root,
@@ -77,10 +71,24 @@ pub fn seal<P: TrieSource + Sync>(
         withdrawals: request.withdrawals,
     };
     let block = SealedBlock { header: header.seal_slow(), body };
-    let layer = Layer { block: block.block_ref(), ..layer.with_nodes(root.nodes) };
+    let layer = Layer { block: block.block_ref(), ..layer };
     let timings = BlockTimings { execute: request.execute, root: started.elapsed() };
     let block = RecoveredBlock::new(block, request.senders);
     Ok(ExecutedBlock::new(block, output, layer, timings))
+}
+
+/// What header `number` on `parent` carries as its state root: its own, or the lagged one.
+pub(crate) fn stated<P: StateSource>(
+    own: Option<B256>,
+    commitments: &Commitments,
+    number: u64,
+    parent: &P,
+) -> Result<B256, ChainError> {
+    match (own, commitments.lagging()) {
+        (Some(own), _) => Ok(own),
+        (None, Some(roots)) => roots.of_header(number, parent),
+        (None, None) => Err(ChainError::Fault("nobody computes the roots of this chain".into())),
+    }
 }
 
 /// What a header says about the lists in its block.
@@ -119,22 +127,5 @@ fn header_from(context: &BlockContext, rules: &Rules, output: &BlockOutput) -> H
         requests_hash: output.requests.as_ref().map(|requests| requests.requests_hash()),
         slot_number: context.slot_number,
         ..Default::default()
-    }
-}
-
-/// True where the header's `withdrawalsRoot` is the message passer's storage root (Isthmus).
-pub(crate) fn withdrawals_root_is_state(rules: &Rules) -> bool {
-    rules.is_op(OpFork::Isthmus)
-}
-
-/// Storage root of the message passer after a block.
-pub(crate) fn message_passer_root<P: TrieSource + Sync>(
-    parent: &P,
-    root: &RootOutput,
-) -> Result<B256, ChainError> {
-    let hashed = keccak256(MESSAGE_PASSER);
-    match root.storage_roots.get(&hashed) {
-        Some(changed) => Ok(*changed),
-        None => Ok(storage_root(parent, hashed)?),
     }
 }

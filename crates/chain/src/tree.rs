@@ -102,8 +102,8 @@ impl BlockTree {
     }
 
     /// Moves the persisted tip up to a canonical block: it and its ancestors leave memory, and so
-    /// do side blocks far below.
-    pub(crate) fn advance_persisted(&mut self, tip: BlockRef) {
+    /// do side blocks far below. Gives back the height below which none is left.
+    pub(crate) fn advance_persisted(&mut self, tip: BlockRef) -> u64 {
         let count = self.canonical.iter().take_while(|block| block.block.number() <= tip.number);
         let count = count.count();
         for block in self.canonical.drain(..count) {
@@ -113,6 +113,7 @@ impl BlockTree {
         assert_eq!(self.persisted(), tip, "persisted a block that is not canonical");
         let floor = tip.number.saturating_sub(SIDE_BLOCK_DEPTH);
         self.blocks.retain(|_, block| block.block.number() >= floor);
+        floor
     }
 
     /// Moves the persisted tip down to an ancestor, after the database was unwound to it.

@@ -1,12 +1,15 @@
 use std::{collections::HashSet, sync::Arc};
 
-use banyan_commitment::state_root;
-use banyan_primitives::{B256, BlockRef, Receipt, RecoveredBlock, SealedHeader, SourceError};
+use banyan_commitment::wide::wide_root;
+use banyan_primitives::{
+    B256, BlockRef, Receipt, RecoveredBlock, SealedHeader, SourceError, trie::HashedDiff,
+};
 use banyan_state::{Layer, StateView};
 use banyan_storage::{BlockRead, Database, Marker, StateRead};
 
 use crate::{
-    ChainError, ExecutedBlock,
+    ChainError, Commitments, ExecutedBlock, Roots,
+    commit::lead_back,
     tree::{BlockTree, Branch},
 };
 
@@ -37,6 +40,7 @@ pub struct ChainView {
     head: SealedHeader,
     safe: Option<SealedHeader>,
     finalized: Option<SealedHeader>,
+    commitments: Commitments,
 }
 
 impl ChainView {
@@ -45,8 +49,19 @@ impl ChainView {
         tree: &BlockTree,
         safe: Option<SealedHeader>,
         finalized: Option<SealedHeader>,
+        commitments: Commitments,
     ) -> Self {
-        Self { db, tree: tree.clone(), head: tree.head().clone(), safe, finalized }
+        Self { db, tree: tree.clone(), head: tree.head().clone(), safe, finalized, commitments }
+    }
+
+    /// How the headers of this chain come by their state roots.
+    pub const fn commitments(&self) -> &Commitments {
+        &self.commitments
+    }
+
+    /// The roots of a chain whose headers lag (`wide`); `None` on others.
+    pub const fn roots(&self) -> Option<&Roots> {
+        self.commitments.lagging()
     }
 
     /// Newest block.
@@ -188,6 +203,46 @@ impl ChainView {
         layered_view(&self.db, &self.tree.branch(block), block).map(Some)
     }
 
+    /// The state after a block of a `wide` chain with the rows of its tree, for proofs, and its
+    /// root. Costs time proportional to what changed between the block and what is stored.
+    pub fn wide_state_at(&self, hash: &B256) -> Result<Option<(StateView, B256)>, ChainError> {
+        let Some(header) = self.header_by_hash(hash)? else { return Ok(None) };
+        let block = BlockRef::from(&header);
+        let (tip, state) = self.from_tip(block)?;
+        let output = wide_root(&tip, &state)?;
+        if tip.block() == block {
+            return Ok(Some((tip, output.root)));
+        }
+        let parent = tip.block();
+        let layer = Layer { block, parent, state, nodes: output.nodes, ..Default::default() };
+        Ok(Some((tip.with_layer(Arc::new(layer))?, output.root)))
+    }
+
+    /// The persisted tip, and all that leads from it to `block`: back to the block's branch, if the
+    /// database has gone past it, and up.
+    pub(crate) fn from_tip(&self, block: BlockRef) -> Result<(StateView, HashedDiff), ChainError> {
+        let (tip, branch) = (tip_view(&self.db)?, self.tree.branch(block));
+        let at = tip.block();
+        let mut above = branch.blocks;
+        let reached = match above.iter().position(|block| block.block_ref() == at) {
+            Some(persisted) => {
+                above.truncate(persisted);
+                true
+            }
+            None => branch.base == at,
+        };
+        let mut change = HashedDiff::default();
+        if !reached {
+            let txn = tip.transaction();
+            if txn.canonical_hash(branch.base.number)? != Some(branch.base.hash) {
+                return Err(SourceError::Stale(branch.base.hash).into());
+            }
+            change = banyan_state::reverse_layer(txn, branch.base.number)?.state;
+        }
+        above.iter().rev().for_each(|block| change.extend(&block.layer.state));
+        Ok((tip, change))
+    }
+
     /// Height of the oldest block whose state can be read.
     pub fn oldest_state(&self) -> Result<u64, ChainError> {
         Ok(banyan_state::oldest_state(&self.db.read()?)?)
@@ -240,7 +295,7 @@ pub(crate) fn layered_view(
 }
 
 /// The layer that leads from the persisted tip back to its canonical ancestor `base`, with trie
-/// nodes, checked against the state root in `base`'s header.
+/// nodes, checked against `base`'s header.
 pub(crate) fn reverse_layer(db: &Database, base: BlockRef) -> Result<Layer, ChainError> {
     let tip = tip_view(db)?;
     let txn = tip.transaction();
@@ -251,13 +306,14 @@ pub(crate) fn reverse_layer(db: &Database, base: BlockRef) -> Result<Layer, Chai
     if layer.block == layer.parent {
         return Ok(layer);
     }
-    let output = state_root(&tip, &layer.state)?;
-    let header = txn.header(base)?;
-    if header.as_ref().map(|header| header.state_root) != Some(output.root) {
-        let error = format!("history leads from {} to a wrong state of {base}", layer.parent);
-        return Err(ChainError::Fault(error));
-    }
-    Ok(layer.with_nodes(output.nodes))
+    let from = layer.parent;
+    let layer = match txn.header(base)? {
+        Some(header) => lead_back(&tip, layer, txn, &header)?,
+        None => None,
+    };
+    layer.ok_or_else(|| {
+        ChainError::Fault(format!("history leads from {from} to a wrong state of {base}"))
+    })
 }
 
 /// The state of the persisted tip, whatever block that is by now.

@@ -1,6 +1,7 @@
 //! Seeded simulation: random blocks, siblings, orphans, bad blocks, forkchoice in every direction,
 //! persistence at any point, restarts and crashes; compared with a model of plain maps and with a full
-//! rebuild of the state root. `BANYAN_SIM_SEED` repeats one run, `BANYAN_SIM_STEPS` sets its length.
+//! rebuild of the state root. On a `wide` chain headers carry the root of an earlier block of their own
+//! branch. `BANYAN_SIM_SEED` repeats one run, `BANYAN_SIM_STEPS` sets its length.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
@@ -9,10 +10,15 @@ mod common;
 use std::collections::{BTreeMap, HashMap};
 
 use banyan_chain::{ChainConfig, Durability, ForkchoiceState, PayloadStatus};
-use banyan_commitment::rebuild;
-use banyan_primitives::{B256, Block, RecoveredBlock, SealedBlock, StateSource, U256};
+use banyan_commitment::{rebuild, rebuild_storage, wide::wide_check};
+use banyan_primitives::{
+    Address, B256, Block, BlockRef, MESSAGE_PASSER, MESSAGE_PASSER_TRIE, RecoveredBlock,
+    SealedBlock, StateSource, U256,
+};
 use banyan_storage::DatabaseOptions;
-use common::{ACCOUNTS, Kit, STORE, account, sign, store};
+use common::{
+    ACCOUNTS, Kit, STORE, account, genesis_json, sign, store, unlagged_root, wide_genesis_json,
+};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -21,8 +27,10 @@ const SLOTS: u64 = 24;
 /// What the model knows of a block: its content, its parent, the storage after it.
 struct Known {
     block: RecoveredBlock,
-    slots: BTreeMap<u64, u64>,
+    slots: BTreeMap<(Address, u64), u64>,
     nonces: [u64; ACCOUNTS],
+    /// Of its own state, on a chain whose headers lag; zero before it was executed.
+    unlagged: B256,
 }
 
 struct Sim {
@@ -34,11 +42,21 @@ struct Sim {
     safe: Option<B256>,
     finalized: Option<B256>,
     genesis: B256,
+    /// Contracts that write storage.
+    stores: Vec<Address>,
+    reorgs: usize,
 }
 
 impl Sim {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, wide: bool) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (genesis, stores) = match wide {
+            false => (genesis_json(), vec![STORE]),
+            true => {
+                let (lag, interval) = (rng.random_range(1..7), rng.random_range(1..4));
+                (wide_genesis_json(lag, interval), vec![STORE, MESSAGE_PASSER])
+            }
+        };
         let config = ChainConfig {
             keep_blocks: rng.random_range(0..6),
             persist_threshold: rng.random_range(1..5),
@@ -48,14 +66,20 @@ impl Sim {
         // Small segments, so that they are let go and used again.
         let journal_segment = *[1 << 12, 1 << 14, 1 << 20].choose(&mut rng).unwrap();
         let options = DatabaseOptions { journal_segment, ..Default::default() };
-        let kit = Kit::with_database(config, options);
+        let kit = Kit::with_genesis(&genesis, config, options);
         let header = kit.spec.genesis_header.clone();
         let genesis = header.hash();
+        let unlagged = header.state_root;
         let block = RecoveredBlock::new(SealedBlock { header, body: Default::default() }, vec![]);
-        let first = Known { block, slots: BTreeMap::new(), nonces: [0; ACCOUNTS] };
+        let first = Known { block, slots: BTreeMap::new(), nonces: [0; ACCOUNTS], unlagged };
         let known = HashMap::from([(genesis, first)]);
         let order = vec![genesis];
-        Self { kit, rng, known, order, head: genesis, safe: None, finalized: None, genesis }
+        let (head, safe, finalized, reorgs) = (genesis, None, None, 0);
+        Self { kit, rng, known, order, head, safe, finalized, genesis, stores, reorgs }
+    }
+
+    fn is_wide(&self) -> bool {
+        self.kit.spec.commitment.wide().is_some()
     }
 
     fn random_known(&mut self) -> B256 {
@@ -97,8 +121,9 @@ impl Sim {
             } else {
                 let slot = self.rng.random_range(0..SLOTS);
                 let value = if self.rng.random_bool(0.4) { 0 } else { self.rng.random() };
-                slots.insert(slot, value);
-                plan.push((from, nonces[from], STORE, 0, Some((slot, value))));
+                let to = *self.stores.choose(&mut self.rng).unwrap();
+                slots.insert((to, slot), value);
+                plan.push((from, nonces[from], to, 0, Some((slot, value))));
             }
             nonces[from] += 1;
         }
@@ -115,9 +140,30 @@ impl Sim {
         if deliver {
             assert_eq!(self.deliver(&block).await, PayloadStatus::Valid(hash));
         }
-        self.known.insert(hash, Known { block, slots, nonces });
+        let unlagged = match deliver && self.is_wide() {
+            true => self.unlagged(hash),
+            false => B256::ZERO,
+        };
+        self.known.insert(hash, Known { block, slots, nonces, unlagged });
         self.order.push(hash);
+        if self.is_wide() {
+            self.check_lag(hash);
+        }
         hash
+    }
+
+    fn unlagged(&self, hash: B256) -> B256 {
+        let view = self.kit.chain.view();
+        unlagged_root(&view.trie_state_at(&hash).unwrap().unwrap())
+    }
+
+    /// The header carries the root of its ancestor's own state.
+    fn check_lag(&self, hash: B256) {
+        let header = &self.known[&hash].block.header;
+        let params = self.kit.spec.commitment.wide().unwrap();
+        let committed = params.committed_by(0, header.number);
+        let ancestor = self.branch(hash)[(header.number - committed) as usize];
+        assert_eq!(header.state_root, self.known[&ancestor].unlagged, "{params:?}");
     }
 
     /// Child first, then parent: the child waits and is connected by itself.
@@ -168,6 +214,7 @@ impl Sim {
         let head = self.random_known();
         self.deliver_with_ancestors(head).await;
         let branch = self.branch(head);
+        self.reorgs += usize::from(!branch.contains(&self.head));
         let safe = *branch.choose(&mut self.rng).unwrap();
         let below = self.branch(safe);
         let finalized = *below.choose(&mut self.rng).unwrap();
@@ -228,7 +275,18 @@ impl Sim {
         branch
     }
 
+    /// What is stored of the tree agrees with the state, wherever it stands by now.
+    fn check_rows(&self) {
+        let view = self.kit.chain.view();
+        let tip = view.canonical_hash(view.persisted_number()).unwrap().unwrap();
+        let Ok(Some(state)) = view.trie_state_at(&tip) else { return };
+        wide_check(&state).unwrap();
+    }
+
     fn check(&mut self) {
+        if self.is_wide() {
+            self.check_rows();
+        }
         let view = self.kit.chain.view();
         let branch = self.branch(self.head);
         for hash in &branch {
@@ -250,16 +308,26 @@ impl Sim {
     fn check_state(&self, hash: B256) {
         let (view, known) = (self.kit.chain.view(), &self.known[&hash]);
         let state = view.state_at(&hash).unwrap().unwrap();
-        for slot in 0..SLOTS {
-            let expected = U256::from(known.slots.get(&slot).copied().unwrap_or(0));
-            assert_eq!(state.storage(&STORE, U256::from(slot)).unwrap(), expected, "slot {slot}");
+        for (store, slot) in self.stores.iter().flat_map(|to| (0..SLOTS).map(move |n| (*to, n))) {
+            let expected = U256::from(known.slots.get(&(store, slot)).copied().unwrap_or(0));
+            assert_eq!(state.storage(&store, U256::from(slot)).unwrap(), expected, "slot {slot}");
         }
         for (index, nonce) in known.nonces.iter().enumerate() {
             let found = state.account(&account(index)).unwrap().unwrap();
             assert_eq!(found.nonce, *nonce, "nonce of account {index}");
         }
         let tries = view.trie_state_at(&hash).unwrap().unwrap();
-        assert_eq!(rebuild(&tries).unwrap().root, known.block.header.state_root);
+        let Some(roots) = view.roots() else {
+            assert_eq!(rebuild(&tries).unwrap().root, known.block.header.state_root);
+            return;
+        };
+        assert_eq!(unlagged_root(&tries), known.unlagged);
+        let block = BlockRef::new(known.block.number(), hash);
+        if let Some(root) = roots.known(block).unwrap() {
+            assert_eq!(root, known.unlagged, "the root of {block}");
+        }
+        let withdrawals = rebuild_storage(&tries, MESSAGE_PASSER_TRIE).unwrap().root;
+        assert_eq!(Some(withdrawals), known.block.header.withdrawals_root);
     }
 
     /// Stops and opens again.
@@ -318,18 +386,45 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn random_blocks_reorgs_restarts_and_crashes_agree_with_the_model() {
-    let steps = setting("BANYAN_SIM_STEPS").unwrap_or(60);
-    let seeds = setting("BANYAN_SIM_SEED").map_or(0..6, |seed| seed..seed + 1);
+/// Steps of seeds from `seeds`; gives back how often the head left its branch.
+async fn simulate(wide: bool, seeds: std::ops::Range<u64>, steps: u64) -> usize {
+    let steps = setting("BANYAN_SIM_STEPS").unwrap_or(steps);
+    let seeds = setting("BANYAN_SIM_SEED").map_or(seeds, |seed| seed..seed + 1);
+    let mut reorgs = 0;
     for seed in seeds {
         eprintln!("BANYAN_SIM_SEED={seed} BANYAN_SIM_STEPS={steps}");
-        let mut sim = Sim::new(seed);
+        let mut sim = Sim::new(seed, wide);
         for _ in 0..steps {
             sim.step().await;
         }
         let transactions: usize =
             sim.known.values().map(|known| known.block.body.transactions.len()).sum();
         assert!(transactions > 0 && sim.known.len() > 10, "the simulation did nothing");
+        reorgs += sim.reorgs;
+    }
+    reorgs
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_blocks_reorgs_restarts_and_crashes_agree_with_the_model() {
+    simulate(false, 0..6, 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_on_a_chain_whose_headers_lag() {
+    let reorgs = simulate(true, 0..20, 120).await;
+    eprintln!("{reorgs} reorgs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "slow: 10,000 reorgs on a wide chain, minutes; cargo test --test sim_reorgs -- --ignored"]
+async fn ten_thousand_reorgs_on_a_chain_whose_headers_lag() {
+    let mut reorgs = 0;
+    for seed in 1_000.. {
+        reorgs += simulate(true, seed..seed + 1, 400).await;
+        eprintln!("{reorgs} reorgs");
+        if reorgs >= 10_000 {
+            break;
+        }
     }
 }

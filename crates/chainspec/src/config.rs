@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
-    Activation, BaseFeeParams, BlobParams, DaoFork, Fork, GenesisError, OpFork, OpParams,
-    ScheduledFork,
+    Activation, BaseFeeParams, BlobParams, Commitment, DaoFork, Fork, GenesisError, OpFork,
+    OpParams, ScheduledFork, WideParams,
     json::{HexAddress, Quantity},
     schedule::Schedule,
 };
@@ -91,6 +91,7 @@ pub(crate) struct Config {
     pub(crate) terminal_total_difficulty: Option<U256>,
     pub(crate) deposit_contract: Address,
     pub(crate) dao: Option<DaoFork>,
+    pub(crate) commitment: Commitment,
     pub(crate) schedule: Schedule,
     pub(crate) forks: Vec<ScheduledFork>,
     pub(crate) unsupported: Vec<ScheduledFork>,
@@ -132,6 +133,7 @@ impl Config {
                 .get::<HexAddress>("depositContractAddress")?
                 .map_or(MAINNET_DEPOSIT_CONTRACT_ADDRESS, |address| address.0),
             dao: read_dao(&fields)?,
+            commitment: read_commitment(&fields)?,
             schedule,
             forks,
             unsupported,
@@ -245,6 +247,36 @@ fn check_blocks(fields: &Fields, has_time_forks: bool) -> Result<(), GenesisErro
 fn read_dao(fields: &Fields) -> Result<Option<DaoFork>, GenesisError> {
     let support = fields.get::<bool>("daoForkSupport")?.unwrap_or(false);
     Ok(fields.u64("daoForkBlock")?.map(|block| DaoFork { block, support }))
+}
+
+/// Whoever misspells a key here would start another chain than the one meant, so all are known.
+fn read_commitment(fields: &Fields) -> Result<Commitment, GenesisError> {
+    let Some(object) = fields.get::<Map<String, Value>>("commitment")? else {
+        return Ok(Commitment::Mpt);
+    };
+    let object = Fields(object);
+    let kind = object.get::<String>("kind")?;
+    let allowed: &[&str] = match kind.as_deref() {
+        Some("mpt") => &["kind"],
+        Some("wide") => &["kind", "lag", "rootInterval"],
+        Some(kind) => {
+            return Err(inconsistent(format!(
+                "config.commitment.kind = {kind:?}: this version knows \"mpt\" and \"wide\""
+            )));
+        }
+        None => return Err(malformed("config.commitment.kind is missing")),
+    };
+    if let Some(key) = object.0.keys().find(|key| !allowed.contains(&key.as_str())) {
+        return Err(inconsistent(format!("config.commitment.{key} is not known")));
+    }
+    if kind.as_deref() == Some("mpt") {
+        return Ok(Commitment::Mpt);
+    }
+    let default = WideParams::default();
+    Ok(Commitment::Wide(WideParams {
+        lag: object.u64("lag")?.unwrap_or(default.lag),
+        root_interval: object.u64("rootInterval")?.unwrap_or(default.root_interval),
+    }))
 }
 
 /// OP chains are proof of stake from their first block, whatever the file says.

@@ -5,19 +5,18 @@ use alloy_eips::{eip1559::INITIAL_BASE_FEE, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_rlp::{Encodable, RlpEncodable};
 use alloy_trie::{HashBuilder, Nibbles};
 use banyan_primitives::{
-    Address, B64, B256, Bytes, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, KECCAK_EMPTY, U256,
-    address, keccak256,
+    Address, B64, B256, Bytes, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, KECCAK_EMPTY,
+    MESSAGE_PASSER, U256, keccak256,
 };
+use banyan_wide_proof::{EMPTY, Hash, Key, account_value, inner, leaf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    Fork, OpFork, Rules,
+    Commitment, Fork, OpFork, Rules,
     json::{HexAddress, HexBytes, HexWord, Quantity},
 };
 
-/// Storage of this predeploy stands in the header's `withdrawalsRoot` since Isthmus.
-const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
 /// Gas limit of a genesis file that says 0 (geth's rule).
 const DEFAULT_GAS_LIMIT: u64 = 4_712_388;
 
@@ -136,6 +135,7 @@ impl GenesisFile {
         rules: &Rules,
         london: bool,
         alloc: &BTreeMap<Address, GenesisAccount>,
+        commitment: Commitment,
     ) -> Result<Header, GenesisError> {
         let since = |fork: Fork| london && rules.is(fork);
         let required = |name, value| optional(name, value).map(Option::unwrap_or_default);
@@ -153,7 +153,10 @@ impl GenesisFile {
             parent_hash: self.parent_hash.unwrap_or_default().0,
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.coinbase.map_or(Address::ZERO, |address| address.0),
-            state_root: state_root(alloc),
+            state_root: match commitment {
+                Commitment::Mpt => state_root(alloc),
+                Commitment::Wide(_) => wide_root(alloc),
+            },
             transactions_root: EMPTY_ROOT_HASH,
             receipts_root: EMPTY_ROOT_HASH,
             logs_bloom: Default::default(),
@@ -194,17 +197,48 @@ struct AccountLeaf {
 
 fn state_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
     let leaves = alloc.iter().map(|(address, account)| {
-        let code_hash =
-            if account.code.is_empty() { KECCAK_EMPTY } else { keccak256(&account.code) };
         let leaf = AccountLeaf {
             nonce: account.nonce,
             balance: account.balance,
             storage_root: storage_root(account),
-            code_hash,
+            code_hash: code_hash(account),
         };
         (keccak256(address), alloy_rlp::encode(leaf))
     });
     trie_root(leaves.collect())
+}
+
+fn wide_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
+    let mut leaves = Vec::new();
+    for (address, account) in alloc {
+        let (balance, code_hash) = (account.balance.to_be_bytes(), code_hash(account));
+        let value = account_value(account.nonce, &balance, &code_hash.0);
+        let key = Key::account(&address.0);
+        leaves.push((key, leaf(key.id(), &value)));
+        for (slot, value) in &account.storage {
+            let key = Key::slot(&address.0, &slot.to_be_bytes());
+            leaves.push((key, leaf(key.id(), &value.to_be_bytes())));
+        }
+    }
+    leaves.sort_unstable_by_key(|(key, _)| *key.path());
+    wide_subtree(&leaves, 0).into()
+}
+
+/// By definition: an empty subtree, one leaf, or two halves. As deep as two paths go together.
+fn wide_subtree(leaves: &[(Key, Hash)], depth: usize) -> Hash {
+    match leaves {
+        [] => EMPTY,
+        [(_, leaf)] => *leaf,
+        _ => {
+            let left = leaves.partition_point(|(key, _)| !key.bit(depth));
+            let (left, right) = leaves.split_at(left);
+            inner(&wide_subtree(left, depth + 1), &wide_subtree(right, depth + 1))
+        }
+    }
+}
+
+fn code_hash(account: &GenesisAccount) -> B256 {
+    if account.code.is_empty() { KECCAK_EMPTY } else { keccak256(&account.code) }
 }
 
 fn storage_root(account: &GenesisAccount) -> B256 {

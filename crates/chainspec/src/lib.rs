@@ -5,6 +5,7 @@
 //! fee parameters, what is in the genesis block. It is *not* the place of the rules themselves;
 //! those are in `consensus` and `executor`.
 
+mod commitment;
 mod config;
 mod forks;
 mod genesis;
@@ -12,6 +13,7 @@ mod json;
 mod schedule;
 mod spec;
 
+pub use commitment::{Commitment, WideParams};
 pub use forks::{Activation, BlobParams, Fork, OpFork, Rules, ScheduledFork};
 pub use genesis::{GenesisAccount, GenesisError};
-pub use spec::{BaseFeeParams, ChainSpec, CommitmentKind, DaoFork, OpParams};
+pub use spec::{BaseFeeParams, ChainSpec, DaoFork, OpParams};

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use banyan_primitives::{Address, Header, Sealable, SealedHeader, U256};
 
 use crate::{
-    BlobParams, Fork, GenesisAccount, GenesisError, OpFork, Rules, ScheduledFork,
+    BlobParams, Commitment, Fork, GenesisAccount, GenesisError, OpFork, Rules, ScheduledFork,
     config::{Config, Start},
     genesis::GenesisFile,
     json::quote_big_integers,
@@ -40,14 +40,6 @@ pub struct DaoFork {
     pub support: bool,
 }
 
-/// How headers commit to state; fixed at genesis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CommitmentKind {
-    /// Keccak Merkle-Patricia root of block N in header N.
-    #[default]
-    Mpt,
-}
-
 /// One chain: identity, fork schedule, fee parameters, genesis.
 #[derive(Clone, Debug)]
 pub struct ChainSpec {
@@ -62,7 +54,7 @@ pub struct ChainSpec {
     /// The DAO fork, if the chain has one.
     pub dao: Option<DaoFork>,
     /// How headers commit to state.
-    pub commitment: CommitmentKind,
+    pub commitment: Commitment,
     /// Genesis header, with the state root of the allocation.
     pub genesis_header: SealedHeader,
     /// Genesis allocation.
@@ -91,7 +83,8 @@ impl ChainSpec {
         let rules = rules(&config.schedule, start.number, start.timestamp, true);
         let by_number = config.schedule.fork(start.number, start.timestamp, false);
         let london = config.op.is_some() || by_number >= Fork::London;
-        let header = file.header(&rules, london, &alloc)?;
+        config.commitment.check(&rules)?;
+        let header = file.header(&rules, london, &alloc, config.commitment)?;
         check_extra_data(&rules, &header.extra_data)?;
         Ok(Self {
             chain_id: config.chain_id,
@@ -99,7 +92,7 @@ impl ChainSpec {
             terminal_total_difficulty: config.terminal_total_difficulty,
             deposit_contract: config.deposit_contract,
             dao: config.dao,
-            commitment: CommitmentKind::Mpt,
+            commitment: config.commitment,
             genesis_header: header.seal_slow(),
             alloc,
             schedule: config.schedule,

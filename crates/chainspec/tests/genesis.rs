@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use banyan_chainspec::{ChainSpec, Fork, OpFork};
+use banyan_chainspec::{ChainSpec, Commitment, Fork, OpFork, WideParams};
 use banyan_primitives::B256;
 use serde_json::{Value, json};
 
@@ -55,6 +55,26 @@ fn the_dev_chain_has_all_forks_and_ten_funded_accounts() {
         spec.alloc.values().filter(|a| a.balance == ether * banyan_primitives::U256::from(10_000));
     assert_eq!(funded.count(), 10);
     assert!(spec.genesis_header.withdrawals_root.is_some());
+}
+
+/// op-node starts only if the execution client's genesis block is the one of its configuration.
+#[test]
+fn the_wide_chain_is_the_dev_chain_but_for_its_commitment_and_fits_its_rollup_configuration() {
+    let read = |name: &str| -> Value {
+        let text = std::fs::read_to_string(workspace().join("genesis").join(name)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let (mut wide, rollup) = (read("wide.json"), read("wide.rollup.json"));
+    let spec = ChainSpec::from_genesis_json(&wide.to_string()).unwrap();
+    assert_eq!(spec.commitment, Commitment::Wide(WideParams { lag: 4, root_interval: 1 }));
+    let hash: B256 = rollup["genesis"]["l2"]["hash"].as_str().unwrap().parse().unwrap();
+    assert_eq!(spec.genesis_header.hash(), hash);
+    assert_eq!(rollup["l2_chain_id"].as_u64(), Some(spec.chain_id));
+    assert_eq!(rollup["genesis"]["l2_time"].as_u64(), Some(spec.genesis_header.timestamp));
+    assert_eq!(rollup["karst_time"].as_u64(), spec.op_activation_time(OpFork::Karst));
+    wide["config"].as_object_mut().unwrap().remove("commitment");
+    wide["config"]["chainId"] = json!(901);
+    assert_eq!(wide, read("dev.json"));
 }
 
 /// Larger genesis files of recorded OP chains; they lie outside the repository.

@@ -1,8 +1,10 @@
 //! Which forks a genesis file schedules, and which files are refused.
 #![allow(clippy::unwrap_used, clippy::panic)] // a failing test may panic
 
-use banyan_chainspec::{Activation, BaseFeeParams, BlobParams, ChainSpec, Fork, OpFork};
-use banyan_primitives::U256;
+use banyan_chainspec::{
+    Activation, BaseFeeParams, BlobParams, ChainSpec, Commitment, Fork, OpFork, WideParams,
+};
+use banyan_primitives::{EMPTY_ROOT_HASH, U256};
 use serde_json::{Value, json};
 
 /// A file with all forks up to Gray Glacier at block 0, merging at a genesis with difficulty, and
@@ -218,4 +220,59 @@ fn a_chain_that_starts_with_holocene_needs_fee_parameters_in_its_genesis() {
         "canyonTime": 0, "ecotoneTime": 0, "fjordTime": 0, "graniteTime": 0, "holoceneTime": 0
     });
     assert!(refusal(&optimism(forks)).contains("extraData must hold Holocene's fee parameters"));
+}
+
+const ISTHMUS: [&str; 6] = ["ecotone", "fjord", "granite", "holocene", "isthmus", "regolith"];
+
+/// An OP chain with Isthmus from `isthmus` on, and this `commitment`.
+fn committed(isthmus: u64, commitment: Value) -> String {
+    let mut more = json!({"canyonTime": isthmus, "commitment": commitment});
+    for fork in ISTHMUS {
+        more[format!("{fork}Time")] = json!(if fork == "regolith" { 0 } else { isthmus });
+    }
+    let text = optimism(more);
+    text.replace(r#""alloc":{}"#, r#""extraData":"0x00000000fa00000006","alloc":{}"#)
+}
+
+#[test]
+fn the_commitment_is_mpt_unless_the_file_says_otherwise() {
+    assert_eq!(read(&optimism(json!({}))).commitment, Commitment::Mpt);
+    assert_eq!(read(&ethereum(json!({"commitment": {"kind": "mpt"}}))).commitment, Commitment::Mpt);
+    let wide = |commitment| read(&committed(0, commitment)).commitment.wide().unwrap();
+    assert_eq!(wide(json!({"kind": "wide"})), WideParams { lag: 4, root_interval: 1 });
+    let given = json!({"kind": "wide", "lag": 64, "rootInterval": 16});
+    assert_eq!(wide(given), WideParams { lag: 64, root_interval: 16 });
+}
+
+#[test]
+fn a_commitment_that_cannot_be_is_refused_with_the_reason() {
+    let wide = |key: &str, value: u64| {
+        let mut commitment = json!({"kind": "wide"});
+        commitment[key] = json!(value);
+        refusal(&committed(0, commitment))
+    };
+    assert!(wide("lag", 0).contains("lag = 0: must be 1 to 64"));
+    assert!(wide("lag", 65).contains("lag = 65: must be 1 to 64"));
+    assert!(wide("rootInterval", 0).contains("must be at least 1"));
+    assert!(wide("rootinterval", 1).contains("commitment.rootinterval is not known"));
+    let kind = |json: Value| refusal(&committed(0, json));
+    assert!(kind(json!({"kind": "deep"})).contains("knows \"mpt\" and \"wide\""));
+    assert!(kind(json!({"lag": 4})).contains("commitment.kind is missing"));
+    assert!(kind(json!({"kind": "mpt", "lag": 4})).contains("commitment.lag is not known"));
+    let isthmus = "needs an OP chain (config.optimism) with Isthmus active at genesis";
+    assert!(refusal(&ethereum(json!({"commitment": {"kind": "wide"}}))).contains(isthmus));
+    assert!(refusal(&committed(0x9999, json!({"kind": "wide"}))).contains(isthmus));
+}
+
+/// The root is one over other keys, but the message passer's is that of every OP chain.
+#[test]
+fn a_wide_genesis_has_a_root_of_its_own_and_the_same_withdrawals_root() {
+    let alloc = r#""alloc":{"0x4200000000000000000000000000000000000016":{"balance":"0x1",
+        "storage":{"0x03":"0x07"}},"0x00000000000000000000000000000000000000aa":{"balance":"0x5"}}"#;
+    let with = |commitment| read(&committed(0, commitment).replace(r#""alloc":{}"#, alloc));
+    let (mpt, wide) = (with(json!({"kind": "mpt"})), with(json!({"kind": "wide"})));
+    let (mpt, wide) = (mpt.genesis_header, wide.genesis_header);
+    assert_ne!(mpt.state_root, wide.state_root);
+    assert_ne!(mpt.withdrawals_root, Some(EMPTY_ROOT_HASH));
+    assert_eq!(mpt.withdrawals_root, wide.withdrawals_root);
 }

@@ -27,6 +27,6 @@ pub mod wide;
 pub use error::CommitmentError;
 pub use memory::{MemoryTrie, StoredNodes};
 pub use proof::{AccountProof, StorageProof, account_proof};
-pub use rebuild::rebuild;
-pub use root::{RootOutput, state_root, storage_root};
+pub use rebuild::{rebuild, rebuild_storage};
+pub use root::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};
 pub use tree::Trees;

@@ -7,7 +7,7 @@ use banyan_primitives::{
 use rayon::prelude::*;
 
 use crate::{
-    CommitmentError, RootOutput,
+    CommitmentError, RootOutput, StorageRoot,
     reader::{account_rlp, read_leaves},
     subtree::{ChangedNodes, Subtree, TrieLeaf, TrieOutput, build, finish, join},
 };
@@ -30,6 +30,15 @@ pub fn rebuild<S: TrieSource + Sync>(source: &S) -> Result<RootOutput, Commitmen
         output.nodes.storage.insert(account, StorageNodeDiff { wiped: false, nodes });
     }
     Ok(output)
+}
+
+/// As [`rebuild`], of one storage trie alone.
+pub fn rebuild_storage<S: TrieSource + Sync>(
+    source: &S,
+    hashed_address: B256,
+) -> Result<StorageRoot, CommitmentError> {
+    let (TrieOutput { root, nodes }, _) = rebuild_trie(source, TrieId::Storage(hashed_address))?;
+    Ok(StorageRoot { root, nodes: StorageNodeDiff { wiped: false, nodes } })
 }
 
 /// What the parts of a trie add up to besides their hashes.

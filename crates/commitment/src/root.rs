@@ -101,6 +101,25 @@ fn account_change<S: TrieSource>(
     Ok(Change { key: Nibbles::unpack(key), value })
 }
 
+/// Root of one storage trie, with what must be stored for the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageRoot {
+    /// Root of the trie.
+    pub root: B256,
+    /// Changed nodes.
+    pub nodes: StorageNodeDiff,
+}
+
+/// As [`state_root`], of one storage trie alone.
+pub fn storage_root_after<S: TrieSource + Sync>(
+    parent: &S,
+    hashed_address: B256,
+    change: &HashedStorageDiff,
+) -> Result<StorageRoot, CommitmentError> {
+    let TrieOutput { root, nodes } = update_storage(parent, hashed_address, change)?;
+    Ok(StorageRoot { root, nodes: StorageNodeDiff { wiped: change.wiped, nodes } })
+}
+
 /// Storage root of one account, from stored nodes: one read.
 pub fn storage_root<S: TrieSource>(
     source: &S,

@@ -10,7 +10,7 @@ use crate::{
     Along, BlockAccesses, BlockContext, Committed, Execution, ExecutionError, ExecutionStats,
     TxError,
     access_log::{Mark, Written},
-    ahead::{Certainty, RunAhead, Scout},
+    ahead::{Certainty, Entry, RunAhead, Scout, Work},
     evm::{Attempt, Executed, Fees, Machine},
     executor::Knowledge,
     l1_cost::{DaScalar, Envelope},
@@ -18,6 +18,7 @@ use crate::{
     program::{Library, Scratch},
     shortcuts::{Setting, Shortcut},
     simple::SimpleRules,
+    state::BlockState,
     system,
 };
 
@@ -91,6 +92,9 @@ pub struct BlockExecutor<'a, S: StateSource> {
     pub(crate) simple: Option<SimpleRules>,
     pub(crate) setting: Setting,
     pub(crate) library: Option<&'a Library>,
+    knowledge: Option<&'a Knowledge>,
+    /// What uses less gas in the EVM is not worth a worker.
+    light_gas: u64,
     pub(crate) scratch: Scratch,
     ahead: Option<&'a RunAhead<'a, S>>,
     /// Executes something ahead, for when the next transaction is under way elsewhere.
@@ -103,12 +107,14 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Starts on the parent's state: every transaction will go through the EVM.
     pub fn new(spec: &'a ChainSpec, context: BlockContext, source: S) -> Self {
         let rules = context.rules(spec);
-        let machine = Machine::new(spec, &rules, &context, source);
+        let machine = Machine::new(spec, &rules, &context, BlockState::new(source));
         Self {
             fees: Fees::Paid,
             simple: None,
             setting: Setting::new(spec.chain_id, &rules, &context),
             library: None,
+            knowledge: None,
+            light_gas: 0,
             scratch: Scratch::default(),
             ahead: None,
             scout: None,
@@ -155,9 +161,16 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
     /// Shares with other blocks what does not depend on the block.
     pub(crate) fn with_knowledge(mut self, knowledge: &'a Knowledge) -> Self {
         self.machine.state_mut().share_codes(knowledge.codes.clone());
+        self.knowledge = Some(knowledge);
         if self.simple.is_some() {
             self.library = Some(&knowledge.library);
         }
+        self
+    }
+
+    /// Leaves to the workers what uses more gas in the EVM than this.
+    pub(crate) fn with_light_gas(mut self, gas: u64) -> Self {
+        self.light_gas = gas;
         self
     }
 
@@ -196,8 +209,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         self.receipts.reserve(candidates.len());
         if let Some(ahead) = self.ahead {
             ahead.offer(candidates.into_iter().map(|(tx, sender)| {
-                let cheap = self.classify(&tx) != Class::Evm;
-                (tx, sender, cheap)
+                let class = self.classify(&tx);
+                let (work, _) = self.work(&tx, class);
+                (tx, sender, work)
             }));
         }
     }
@@ -238,7 +252,8 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         let deposit_nonce = self.deposit_nonce(tx, sender)?;
 
         self.open_ahead(tx)?;
-        let executed = match self.run(tx, sender, envelope, index) {
+        let place = self.ahead.zip(index);
+        let executed = match self.run(tx, sender, envelope, (index, entry.as_deref())) {
             Ok(executed) => executed,
             Err(error) => {
                 // A refused transaction leaves nothing behind, not even what was read for it.
@@ -248,8 +263,8 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
                 return Err(error);
             }
         };
-        if let (Some(ahead), Some(index)) = (self.ahead, index) {
-            ahead.close(index);
+        if let Some((ahead, index)) = place {
+            ahead.close(index, entry.as_deref());
         }
         if let Some(log) = self.machine.log() {
             log.next();
@@ -298,6 +313,16 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         }
     }
 
+    /// Who should execute a transaction of this class, and the gas that it will probably use in the
+    /// EVM beyond what any transaction costs.
+    pub(crate) fn work(&self, tx: &Transaction, class: Class) -> (Work, u64) {
+        if class != Class::Evm {
+            return (Work::Cheap, 0);
+        }
+        let gas = self.knowledge.map_or(0, |knowledge| knowledge.expected_gas(tx));
+        (if gas < self.light_gas || tx.is_deposit() { Work::Light } else { Work::Job }, gas)
+    }
+
     /// Lets the workers begin, once the transactions that set the scene are through: the deposits.
     fn open_ahead(&mut self, tx: &Transaction) -> Result<(), SourceError> {
         if tx.is_deposit() {
@@ -317,16 +342,19 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         tx: &Transaction,
         sender: Address,
         envelope: Option<&Envelope>,
-        index: Option<u32>,
+        (index, entry): (Option<u32>, Option<&Entry>),
     ) -> Result<Executed, TxError> {
         let open = self.ahead.filter(|ahead| ahead.is_open());
         let ahead = open.zip(index);
+        if let Some((ahead, index)) = ahead {
+            ahead.reach(index);
+        }
         let watched = match self.shortcut(tx, sender, envelope, (ahead, index))? {
             Shortcut::Taken(executed) => return Ok(executed),
             Shortcut::None(watched) => watched,
         };
-        let found = match ahead {
-            Some((ahead, index)) => self.find(ahead, index)?,
+        let found = match ahead.zip(entry) {
+            Some(((ahead, index), entry)) => self.find(ahead, index, entry)?,
             None => None,
         };
         let adopted = found.is_some();
@@ -335,6 +363,9 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
             None => self.machine.attempt(tx, sender, envelope, self.fees)?,
         };
         self.learn(watched, tx, sender, &attempt);
+        if let Some((knowledge, to)) = self.knowledge.zip(tx.to()) {
+            knowledge.targets.used(&to, attempt.executed.gas_used);
+        }
         if adopted {
             self.stats.valid += 1;
             self.machine.state_mut().adopt(&mut attempt.changes);
@@ -355,20 +386,21 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
         &mut self,
         ahead: &'a RunAhead<'a, S>,
         index: u32,
+        entry: &Entry,
     ) -> Result<Option<Attempt>, SourceError> {
         let scout = &mut self.scout;
         let help = || {
             let make = || -> Box<dyn FnMut() -> bool + 'a> {
-                let mut scout = Scout::new(ahead);
+                let mut scout = Scout::helper(ahead);
                 Box::new(move || scout.step())
             };
             scout.get_or_insert_with(make)()
         };
-        let Some(result) = ahead.take(index, help) else { return Ok(None) };
+        let Some(result) = ahead.take(index, entry, help) else { return Ok(None) };
         let state = self.machine.state_mut();
         let holds =
             state.holds(&result.attempt.changes, result.saw_versions).map_err(|error| error.0)?;
-        ahead.judge(index, &result, holds);
+        ahead.judge(index, entry, &result, holds);
         self.stats.stale += u64::from(!holds);
         Ok(holds.then_some(result.attempt))
     }
@@ -390,12 +422,21 @@ impl<'a, S: StateSource + 'a> BlockExecutor<'a, S> {
 
     /// Withdrawals, rewards, requests; gives back the output.
     pub fn finish(
-        mut self,
+        self,
         ommers: &[Header],
         withdrawals: Option<&[Withdrawal]>,
     ) -> Result<BlockOutput, ExecutionError> {
+        Ok(self.finish_with_accesses(ommers, withdrawals)?.0)
+    }
+
+    /// As [`Self::finish`], with what was touched, if that was to be kept.
+    pub fn finish_with_accesses(
+        mut self,
+        ommers: &[Header],
+        withdrawals: Option<&[Withdrawal]>,
+    ) -> Result<(BlockOutput, Option<Arc<BlockAccesses>>), ExecutionError> {
         let requests = self.end(ommers, withdrawals)?;
-        Ok(self.into_output(requests)?.0)
+        Ok(self.into_output(requests)?)
     }
 
     /// What comes after the transactions; gives the requests.

@@ -108,21 +108,24 @@ impl<'a, S: StateSource> Machine<'a, S> {
         spec: &'a ChainSpec,
         rules: &Rules,
         context: &BlockContext,
-        source: S,
+        state: BlockState<S>,
     ) -> Self {
-        let (state, block) = (BlockState::new(source), block_env(rules, context));
+        let block = block_env(rules, context);
         let alloc = &spec.alloc;
         match rules.op {
             None => {
                 let cfg = cfg_env(spec_id(rules.fork), rules, spec.chain_id);
                 let context: EthContext<S> = new_context(state, block, cfg);
-                Self::Eth(Box::new(Eip7610 { evm: context.build_mainnet(), alloc }))
+                let mut evm = context.build_mainnet();
+                hooks::remember_hashes(&mut evm.instruction);
+                Self::Eth(Box::new(Eip7610 { evm, alloc }))
             }
             Some(fork) => {
                 let fork = op_spec_id(fork);
                 let cfg = cfg_env(fork, rules, spec.chain_id);
                 let context: OpContext<S> = new_context(state, block, cfg);
-                let evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
+                let mut evm = context.build_op().with_precompiles(OpPrecompileSet::new(fork));
+                hooks::remember_hashes(&mut evm.0.instruction);
                 Self::Op(Box::new(Eip7610 { evm, alloc }))
             }
         }

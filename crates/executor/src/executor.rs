@@ -1,25 +1,36 @@
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{
-    Address, AddressMap, B256, RecoveredBlock, StateSource, Transaction, TransactionTrait,
+    Address, AddressMap, B256, HashMap, RecoveredBlock, StateSource, Transaction, TransactionTrait,
 };
 
 use crate::{
     BlockAccessList, BlockAccesses, BlockContext, BlockExecutor, BlockOutput, ExecutionError,
     Observer, StateRootFn,
-    ahead::{self, RunAhead, Targets},
+    ahead::{self, RunAhead, Targets, Work},
     block::{Class, execute_with},
     codes::CodeCache,
     prepare::Preparation,
     program::Library,
     shortcuts::Setting,
-    simple::SimpleRules,
+    simple::{SimpleRules, TRANSACTION_GAS},
 };
 
-/// Other threads are woken for a block with so much gas (limits) for the EVM: that is about half a
-/// millisecond of work, and waking and setting up costs a tenth of that.
-const WORTH_WAKING: u64 = 2_000_000;
+/// Other threads are woken for a block whose jobs will use so much gas in the EVM: that is about half
+/// a millisecond of work, and waking and setting up costs a tenth of that.
+const WORTH_WAKING: u64 = 2_500_000;
+
+/// A transaction that uses less in the EVM is done in the time that it takes to hand a result from one
+/// core to another; with many workers it is worth more to keep the committer free.
+const LIGHT_GAS: u64 = 30_000;
+const LIGHT_GAS_OF_MANY: u64 = 10_000;
+
+/// In one of so many blocks workers may run ahead although it will probably be in vain.
+const TRY_EVERY: u32 = 16;
 
 /// And for so many calls of programs, or transfers whose accounts can be read ahead.
 const WORTH_PREPARING: usize = 256;
@@ -130,7 +141,22 @@ pub struct Executor {
 pub(crate) struct Knowledge {
     pub(crate) codes: Arc<CodeCache>,
     pub(crate) library: Library,
-    targets: Targets,
+    pub(crate) targets: Targets,
+    /// Looked at so far.
+    blocks: AtomicU32,
+}
+
+impl Knowledge {
+    /// The gas that a transaction will probably use in the EVM, beyond what any transaction costs.
+    pub(crate) fn expected_gas(&self, tx: &Transaction) -> u64 {
+        if tx.is_deposit() {
+            return 0;
+        }
+        let target = tx.to().map(|to| self.targets.get(&to));
+        // Limits are twice what is used, on the whole.
+        let gas = target.and_then(|it| it.gas()).unwrap_or(tx.gas_limit() / 2);
+        gas.saturating_sub(TRANSACTION_GAS)
+    }
 }
 
 impl Executor {
@@ -142,6 +168,7 @@ impl Executor {
             codes: Arc::default(),
             library: Library::new(config.programs),
             targets: Targets::default(),
+            blocks: AtomicU32::new(0),
         };
         Self { config, pool, build_pool, knowledge }
     }
@@ -215,30 +242,72 @@ impl Executor {
         let knowledge = &self.knowledge;
         let executor =
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
-        let mut executor = executor.recorded(record)?;
+        let mut executor = executor.recorded(record)?.with_light_gas(self.light_gas());
         let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
-        match self.plan(block, parent.remembers(), &mut executor) {
-            Plan::Alone => execute_with(executor, block, along),
-            Plan::RunAhead(candidates) => self.scope(pool, spec, context, parent, |ahead| {
-                ahead.offer(candidates.into_iter());
-                if let Some(list) = along.list {
-                    ahead.know(list)?;
-                }
-                execute_with(executor.with_ahead(ahead), block, along)
-            }),
-            Plan::Prepare(rules, code_hashes) => {
-                let setting = Setting::new(spec.chain_id, &context.rules(spec), &context);
-                let library = &knowledge.library;
-                let preparation =
-                    Preparation::new((block, parent), rules, setting, library, code_hashes);
-                pool.in_place_scope(|scope| {
-                    for _ in 1..self.config.workers {
-                        scope.spawn(|_| preparation.run());
+        if !self.may_pay(block) {
+            let plan = self.plan(block, parent.remembers(), &mut executor);
+            return self.prepare(pool, plan, executor, (block, parent), along);
+        }
+        // The workers wake up while the block is being looked at.
+        self.scope(pool, spec, context, parent, |ahead| {
+            match self.plan(block, parent.remembers(), &mut executor) {
+                Plan::RunAhead(works) => {
+                    ahead.offer_block(block, &works);
+                    if let Some(list) = along.list {
+                        ahead.know(list)?;
                     }
-                    let _stop = OnDrop(|| preparation.stop());
-                    execute_with(executor.with_preparation(&preparation), block, along)
-                })
+                    execute_with(executor.with_ahead(ahead), block, along)
+                }
+                plan => {
+                    ahead.stop();
+                    self.prepare(pool, plan, executor, (block, parent), along)
+                }
             }
+        })
+    }
+
+    /// Executes a block with nobody running ahead; by the plan others prepare what they can.
+    fn prepare<'p, S: StateSource + Sync>(
+        &'p self,
+        pool: &rayon::ThreadPool,
+        plan: Plan,
+        executor: BlockExecutor<'p, &'p S>,
+        (block, parent): (&'p RecoveredBlock, &'p S),
+        along: Along<'_>,
+    ) -> Result<Execution, ExecutionError> {
+        let Plan::Prepare(rules, code_hashes) = plan else {
+            return execute_with(executor, block, along);
+        };
+        let (spec, context) = (executor.spec, &executor.context);
+        let setting = Setting::new(spec.chain_id, &context.rules(spec), context);
+        let library = &self.knowledge.library;
+        let preparation = Preparation::new((block, parent), rules, setting, library, code_hashes);
+        pool.in_place_scope(|scope| {
+            for _ in 1..self.config.workers {
+                scope.spawn(|_| preparation.run());
+            }
+            let _stop = OnDrop(|| preparation.stop());
+            execute_with(executor.with_preparation(&preparation), block, along)
+        })
+    }
+
+    /// A first guess, from the outside, whether there is work for others.
+    fn may_pay(&self, block: &RecoveredBlock) -> bool {
+        let mut gas = 0_u64;
+        for tx in &block.body.transactions {
+            if !tx.input().is_empty() {
+                gas = gas.saturating_add(self.knowledge.expected_gas(tx));
+            }
+        }
+        gas >= WORTH_WAKING || self.config.perturb.is_some()
+    }
+
+    /// What uses less gas in the EVM is the committer's.
+    fn light_gas(&self) -> u64 {
+        match (self.config.perturb, self.config.workers) {
+            (Some(seed), _) => [0, LIGHT_GAS_OF_MANY, LIGHT_GAS][(seed % 3) as usize],
+            (None, ..4) => LIGHT_GAS,
+            (None, _) => LIGHT_GAS_OF_MANY,
         }
     }
 
@@ -251,17 +320,15 @@ impl Executor {
     ) -> Plan {
         let Some(rules) = executor.simple.clone() else { return Plan::Alone };
         let transactions = &block.body.transactions;
-        let (mut gas, mut jobs, mut calls) = (0_u64, 0, 0);
+        let (mut jobs, mut calls) = (Jobs::default(), 0);
         let mut code_hashes = AddressMap::default();
-        let mut cheap = Vec::with_capacity(transactions.len());
+        let mut works = Vec::with_capacity(transactions.len());
         for tx in transactions {
             let class = executor.classify(tx);
-            cheap.push(class != Class::Evm);
+            let (work, expected) = executor.work(tx, class);
+            works.push(work);
             match class {
-                Class::Evm if !tx.is_deposit() => {
-                    gas = gas.saturating_add(tx.gas_limit());
-                    jobs += 1;
-                }
+                Class::Evm if work == Work::Job => jobs.add(tx, expected, &self.knowledge.targets),
                 Class::Program(to, code_hash) => {
                     code_hashes.insert(to, code_hash);
                     calls += 1;
@@ -271,11 +338,10 @@ impl Executor {
             }
         }
         let perturbed = self.config.perturb.is_some();
-        if jobs >= 2 && (gas >= WORTH_WAKING || perturbed) {
-            let candidates = block.transactions().zip(cheap);
-            let candidate =
-                |((tx, sender), cheap): ((&Transaction, _), _)| (tx.clone(), sender, cheap);
-            return Plan::RunAhead(candidates.map(candidate).collect());
+        let is_try =
+            self.knowledge.blocks.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRY_EVERY);
+        if jobs.count >= 2 && (jobs.can_pay(is_try) || perturbed) {
+            return Plan::RunAhead(works);
         }
         match calls >= WORTH_PREPARING || perturbed && calls > 0 {
             true => Plan::Prepare(rules, code_hashes),
@@ -322,13 +388,10 @@ impl Executor {
                 BlockExecutor::new(spec, context, parent).with_knowledge(&self.knowledge),
             );
         }
-        let Some(pool) = &self.build_pool else {
-            return build(shortcuts(spec, context, parent).with_knowledge(&self.knowledge));
-        };
-        self.scope(pool, spec, context.clone(), parent, |ahead| {
-            let executor = shortcuts(spec, context, parent).with_knowledge(&self.knowledge);
-            build(executor.with_ahead(ahead))
-        })
+        let executor = shortcuts(spec, context.clone(), parent, self.config.record);
+        let executor = executor.with_knowledge(&self.knowledge).with_light_gas(self.light_gas());
+        let Some(pool) = &self.build_pool else { return build(executor) };
+        self.scope(pool, spec, context, parent, |ahead| build(executor.with_ahead(ahead)))
     }
 }
 
@@ -337,16 +400,47 @@ fn shortcuts<'a, S: StateSource>(
     spec: &'a ChainSpec,
     context: BlockContext,
     parent: &'a S,
+    record: bool,
 ) -> BlockExecutor<'a, &'a S> {
     BlockExecutor::with_shortcuts(spec, context.clone(), parent)
+        .and_then(|executor| executor.recorded(record))
         .unwrap_or_else(|_| BlockExecutor::new(spec, context, parent))
+}
+
+/// The transactions of a block that are worth a worker.
+#[derive(Default)]
+struct Jobs {
+    count: usize,
+    gas: u64,
+    /// Gas of those that must be executed one after the other, as far as earlier blocks tell.
+    chains: HashMap<(Address, Address), u64>,
+}
+
+impl Jobs {
+    fn add(&mut self, tx: &Transaction, gas: u64, targets: &Targets) {
+        self.count += 1;
+        self.gas = self.gas.saturating_add(gas);
+        let Some(to) = tx.to() else { return };
+        for link in targets.get(&to).links(to, tx.input()) {
+            let chain = self.chains.entry(link).or_default();
+            *chain = chain.saturating_add(gas);
+        }
+    }
+
+    /// True if two threads will be done sooner than one. An order that was learnt may be out of
+    /// date: sometimes it `is_tried` whether it is.
+    fn can_pay(&self, is_tried: bool) -> bool {
+        let longest = self.chains.values().max().copied().unwrap_or_default();
+        let beside = self.gas.saturating_sub(longest);
+        self.gas >= WORTH_WAKING && (is_tried || beside >= WORTH_WAKING.max(self.gas / 5))
+    }
 }
 
 /// What the other threads are to do for a block.
 enum Plan {
     Alone,
-    /// Execute what is for the EVM; each transaction with whether it is cheap.
-    RunAhead(Vec<(Transaction, Address, bool)>),
+    /// Execute what is for the EVM; who executes each transaction.
+    RunAhead(Vec<Work>),
     /// Prepare what needs no EVM; with the code of the contracts called.
     Prepare(SimpleRules, AddressMap<B256>),
 }

@@ -18,6 +18,7 @@ mod error;
 mod evm;
 mod executor;
 mod fees;
+mod hash_memo;
 mod hooks;
 mod l1_cost;
 mod memory;

@@ -9,7 +9,7 @@ use banyan_primitives::{
 use crate::{BlockContext, evm::Executed, fees::FeeAmounts, state::BlockState};
 
 /// Gas of every transaction.
-const TRANSACTION_GAS: u64 = 21_000;
+pub(crate) const TRANSACTION_GAS: u64 = 21_000;
 /// Gas of a byte of calldata that is zero, and of others before and since Istanbul (EIP-2028).
 const ZERO_BYTE_GAS: u64 = 4;
 const BYTE_GAS_BEFORE: u64 = 68;
@@ -141,13 +141,13 @@ impl SimpleRules {
         sender: Address,
         op: Option<&OpCosts>,
     ) -> Result<Option<Executed>, SourceError> {
-        match state.account(tx.to).map_err(|error| error.0)? {
-            Some(account) if account.has_code() => return Ok(None),
+        let is_plain = |receiver: &Option<Account>| match receiver {
+            Some(account) if account.has_code() => false,
             // EIP-161: an empty account that is touched ceases to exist.
-            Some(account) if account.is_empty() && tx.value.is_zero() => return Ok(None),
-            _ => {}
-        }
-        self.settle(state, tx, sender, TRANSACTION_GAS, op)
+            Some(account) if account.is_empty() && tx.value.is_zero() => false,
+            _ => true,
+        };
+        self.move_funds(state, tx, sender, (TRANSACTION_GAS, op), is_plain)
     }
 
     /// Nonce, fees and value of a transaction that succeeded with `gas_used`. `None`, with nothing
@@ -160,33 +160,55 @@ impl SimpleRules {
         gas_used: u64,
         op: Option<&OpCosts>,
     ) -> Result<Option<Executed>, SourceError> {
-        let receiver = state.account(tx.to).map_err(|error| error.0)?.unwrap_or_default();
+        self.move_funds(state, tx, sender, (gas_used, op), |_| true)
+    }
+
+    /// As [`Self::settle`], if the receiver `suits`. Each account is looked up once.
+    fn move_funds<S: StateSource>(
+        &self,
+        state: &mut BlockState<S>,
+        tx: &Simple<'_>,
+        sender: Address,
+        (gas_used, op): (u64, Option<&OpCosts>),
+        suits: impl Fn(&Option<Account>) -> bool,
+    ) -> Result<Option<Executed>, SourceError> {
+        let to_self = sender == tx.to;
+        let mut received = None;
+        if !to_self {
+            let receiver = state.entry(tx.to).map_err(|error| error.0)?;
+            let before = receiver.after;
+            let Some(balance) = before.unwrap_or_default().balance.checked_add(tx.value) else {
+                return Ok(None);
+            };
+            if !suits(&before) {
+                return Ok(None);
+            }
+            // A transfer of nothing changes nobody but the sender.
+            if !tx.value.is_zero() {
+                receiver.after = Some(Account { balance, ..before.unwrap_or_default() });
+            }
+            received = Some((before, receiver.after));
+        }
         let payer = state.entry(sender).map_err(|error| error.0)?;
-        let Some(account) = payer.after.filter(|account| tx.is_payable(account, op)) else {
+        let payable = payer.after.filter(|account| tx.is_payable(account, op));
+        let Some(account) = payable.filter(|_| !to_self || suits(&payer.after)) else {
+            if let Some((before, _)) = received {
+                state.entry(tx.to).map_err(|error| error.0)?.after = before;
+            }
             return Ok(None);
         };
-        if sender != tx.to && receiver.balance.checked_add(tx.value).is_none() {
-            return Ok(None);
-        }
         let (cost, fees) = self.fees(tx.price, gas_used, op);
         let op_cost = op.map_or(U256::ZERO, |op| op.l1 + op.operator.min(op.operator_most));
-        let balance = account.balance - tx.value - cost - op_cost;
-        let mut paid = Account { balance, nonce: account.nonce + 1, ..account };
+        let value = if to_self { U256::ZERO } else { tx.value };
+        let balance = account.balance - value - cost - op_cost;
+        let paid = Account { balance, nonce: account.nonce + 1, ..account };
         payer.after = Some(paid);
-        let mut received = receiver;
-        // A transfer of nothing changes nobody but the sender.
-        if !tx.value.is_zero() {
-            let receiver = state.entry(tx.to).map_err(|error| error.0)?;
-            received = receiver.after.unwrap_or_default();
-            received.balance += tx.value;
-            receiver.after = Some(received);
-            state.watch(received.balance);
+        if let Some((_, Some(after))) = &received {
+            state.watch(after.balance);
         }
         if let Some(log) = &mut state.log {
-            if sender == tx.to {
-                paid.balance += tx.value;
-            } else {
-                log.change(tx.to, &receiver, &received);
+            if let Some((before, after)) = &received {
+                log.change(tx.to, &before.unwrap_or_default(), &after.unwrap_or_default());
             }
             log.change(sender, &account, &paid);
         }

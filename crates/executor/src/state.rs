@@ -16,6 +16,7 @@ use crate::{
     access_log::AccessLog,
     codes::CodeCache,
     fees::{FeeAmounts, FeeCounters},
+    hash_memo::HashMemo,
 };
 
 /// A [`SourceError`] on its way through revm.
@@ -42,6 +43,9 @@ pub(crate) struct BlockState<S> {
     pub(crate) log: Option<Box<AccessLog>>,
     /// A slot was read that does not show in the journal.
     pub(crate) hidden_read: bool,
+    pub(crate) hashes: HashMemo,
+    /// What is read is not kept here: for one transaction the journal does that.
+    is_transparent: bool,
 }
 
 fn cleared(entry: &AccountDiff) -> bool {
@@ -99,7 +103,14 @@ impl<S: StateSource> BlockState<S> {
             fees: FeeCounters::default(),
             log: None,
             hidden_read: false,
+            hashes: HashMemo::default(),
+            is_transparent: false,
         }
+    }
+
+    /// For workers: each of their transactions finds another state.
+    pub(crate) fn transparent(source: S) -> Self {
+        Self { is_transparent: true, ..Self::new(source) }
     }
 
     /// Looks for code in `codes` before the source.
@@ -321,12 +332,6 @@ impl<S: StateSource> BlockState<S> {
         Ok(true)
     }
 
-    /// Forgets everything but code, to begin again on the parent's state.
-    pub(crate) fn forget(&mut self) {
-        self.accounts.clear();
-        self.hidden_read = false;
-    }
-
     pub(crate) fn source(&self) -> &S {
         &self.source
     }
@@ -422,7 +427,11 @@ impl<S: StateSource> Database for BlockState<S> {
     type Error = DbError;
 
     fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, DbError> {
-        Ok(self.entry(address)?.after.map(|account| AccountInfo {
+        let account = match self.is_transparent {
+            true => self.source.account(&address)?,
+            false => self.entry(address)?.after,
+        };
+        Ok(account.map(|account| AccountInfo {
             balance: account.balance,
             nonce: account.nonce,
             code_hash: account.code_hash,
@@ -452,6 +461,9 @@ impl<S: StateSource> Database for BlockState<S> {
     }
 
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, DbError> {
+        if self.is_transparent {
+            return Ok(self.source.storage(&address, slot)?);
+        }
         if let Some(entry) = self.accounts.get_mut(&address) {
             return read_slot(&self.source, entry, address, slot);
         }

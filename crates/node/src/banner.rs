@@ -47,6 +47,7 @@ impl Banner<'_> {
             chain_id = spec.chain_id,
             kind = if spec.is_op() { "OP Stack" } else { "Ethereum" },
             genesis = %spec.genesis_header.hash(),
+            commitment = %spec.commitment,
             forks = fork_schedule(spec),
             "chain"
         );

@@ -170,7 +170,7 @@ mod tests {
     async fn after_missed_changes_the_pool_catches_up() {
         let folder = tempfile::tempdir().unwrap();
         let mut generator = Generator::new(Workload::Transfers, 1, 2, ChainSpec::dev().chain_id);
-        let genesis = generator.genesis(30_000_000).unwrap();
+        let genesis = generator.genesis(30_000_000, None).unwrap();
         let spec = Arc::new(ChainSpec::from_genesis_json(&genesis).unwrap());
         let config = ChainConfig { durability: Durability::Off, ..ChainConfig::default() };
         let stack = Stack::open(&spec, folder.path(), config, PoolConfig::default()).unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use banyan_chain::ChainHandle;
+use banyan_chain::{ChainHandle, ChainView};
 use banyan_primitives::SealedHeader;
 use banyan_storage::Database;
 use banyan_txpool::PoolHandle;
@@ -171,6 +171,9 @@ impl Status {
         let age = unix_seconds().saturating_sub(view.head().timestamp);
         metrics::gauge!("banyan_chain_head_number").set(view.head().number as f64);
         metrics::gauge!("banyan_chain_head_age_seconds").set(age as f64);
+        let (verified, roots) = progress_of_roots(&view);
+        metrics::gauge!("banyan_chain_verified_number").set(verified as f64);
+        metrics::gauge!("banyan_root_queue_depth").set(roots as f64);
         metrics::gauge!("banyan_chain_safe_number").set(number(view.safe()) as f64);
         metrics::gauge!("banyan_chain_finalized_number").set(number(view.finalized()) as f64);
         let pool = self.pool.status();
@@ -207,12 +210,20 @@ impl Status {
             "head": block_json(view.head()),
             "safe": view.safe().map(block_json),
             "finalized": view.finalized().map(block_json),
+            "commitment": self.chain.spec().commitment.to_string(),
+            "verified": progress_of_roots(&view).0,
             "headAgeSeconds": unix_seconds().saturating_sub(view.head().timestamp),
             "pool": { "pending": pool.pending, "queued": pool.queued },
             "uptimeSeconds": self.started.elapsed().as_secs(),
             "endpoints": endpoints,
         })
     }
+}
+
+/// Height up to which headers vouch for the state, and the roots that are still to be computed.
+fn progress_of_roots(view: &ChainView) -> (u64, usize) {
+    let head = view.head().number;
+    view.roots().map_or((head, 0), |roots| (roots.committed_by(head), roots.queue_depth()))
 }
 
 fn block_json(header: &SealedHeader) -> Value {

@@ -52,7 +52,8 @@ pub(crate) fn start_chain(
 /// Opens the database of a chain; one of another chain is refused as it is.
 pub(crate) fn open_database(spec: &ChainSpec, paths: &DataPaths) -> Result<Database, NodeError> {
     let chain = Some((spec.chain_id, spec.genesis_header.hash()));
-    let options = DatabaseOptions { chain, ..DatabaseOptions::default() };
+    let keys = spec.commitment.keys();
+    let options = DatabaseOptions { chain, keys, ..DatabaseOptions::default() };
     Ok(Database::open(&paths.database(), options)?)
 }
 

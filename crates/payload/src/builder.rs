@@ -9,7 +9,8 @@ use banyan_consensus::{
     next_excess_blob_gas,
 };
 use banyan_executor::{
-    BlockContext, BlockExecutor, BlockOutput, ExecutionError, Executor, TxError, TxOutcome,
+    BlockAccesses, BlockContext, BlockExecutor, BlockOutput, ExecutionError, Executor, TxError,
+    TxOutcome,
 };
 use banyan_primitives::{Address, Encodable2718, Header, StateSource, Transaction, U256, signer};
 use banyan_state::{SharedView, StateView};
@@ -92,7 +93,7 @@ impl Builder<'_> {
         let state = self.parent_state(job)?;
         let state = SharedView::new(&state, self.executor.config().workers);
         let context = self.context(job)?;
-        let (output, content) = self.executor.build(
+        let (output, accesses, content) = self.executor.build(
             self.spec,
             context.clone(),
             &state,
@@ -101,12 +102,12 @@ impl Builder<'_> {
                 let mut draft = Draft { executor, context, content: Content::default() };
                 self.execute(&mut draft, job, forced_done)?;
                 record_execution(draft.context.number, &draft.executor.stats());
-                let withdrawals = job.attributes.withdrawals.as_ref();
-                let output = draft.executor.finish(&[], withdrawals.map(|list| list.as_slice()))?;
-                Ok((output, draft.content))
+                let withdrawals = job.attributes.withdrawals.as_ref().map(|list| list.as_slice());
+                let (output, accesses) = draft.executor.finish_with_accesses(&[], withdrawals)?;
+                Ok((output, accesses, draft.content))
             },
         )?;
-        self.seal(context, (output, content), job, &state, started)
+        self.seal(context, (output, accesses, content), job, &state, started)
     }
 
     /// System calls, forced transactions, the pool's.
@@ -231,7 +232,7 @@ impl Builder<'_> {
     fn seal(
         &self,
         context: BlockContext,
-        (output, content): (BlockOutput, Content),
+        (output, accesses, content): (BlockOutput, Option<Arc<BlockAccesses>>, Content),
         job: &Job,
         state: &SharedView<'_>,
         started: Instant,
@@ -244,9 +245,10 @@ impl Builder<'_> {
             withdrawals: job.attributes.withdrawals.clone(),
             execute: started.elapsed(),
         };
-        let executed = seal(self.spec, state, request, output).map_err(|error| fault(&error))?;
+        let executed = seal(self.spec, job.view.commitments(), state, request, output)
+            .map_err(|error| fault(&error))?;
         Ok(BuiltPayload {
-            executed: Arc::new(executed),
+            executed: Arc::new(executed.with_accesses(accesses)),
             fees: content.fees,
             blob_transactions: content.blob_transactions,
             parent_beacon_block_root: job.attributes.parent_beacon_block_root,

@@ -8,6 +8,7 @@
 mod account;
 mod block;
 mod diff;
+mod keys;
 mod receipt;
 pub mod roots;
 pub mod signer;
@@ -29,10 +30,11 @@ pub use alloy_eips::{
 pub use alloy_primitives::{
     self, Address, B64, B256, Bloom, Bytes, Log, LogData, Sealable, Sealed, Signature, TxKind,
     U256, address, b256, bytes, keccak256,
-    map::{AddressMap, B256Map, HashMap, HashSet},
+    map::{AddressMap, AddressSet, B256Map, HashMap, HashSet},
 };
 pub use block::{Block, BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
 pub use diff::{AccountDiff, StateDiff};
+pub use keys::{KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE};
 pub use op_alloy_consensus::TxDeposit;
 pub use receipt::Receipt;
 pub use source::{SourceError, StateSource};

@@ -74,6 +74,27 @@ impl HashedDiff {
     }
 }
 
+impl HashedDiff {
+    /// Adds the change of a later block.
+    pub fn extend(&mut self, later: &Self) {
+        self.accounts.extend(&later.accounts);
+        for (address, change) in &later.storage {
+            self.storage.entry(*address).or_default().extend(change);
+        }
+    }
+}
+
+impl HashedStorageDiff {
+    /// Adds the change of a later block.
+    pub fn extend(&mut self, later: &Self) {
+        if later.wiped {
+            *self = later.clone();
+        } else {
+            self.slots.extend(&later.slots);
+        }
+    }
+}
+
 /// Storage change of one account, by hashed slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HashedStorageDiff {

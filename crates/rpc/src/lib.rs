@@ -5,6 +5,7 @@
 
 mod admin;
 mod args;
+mod banyan;
 mod block_id;
 mod config;
 mod debug;

@@ -2,7 +2,9 @@
 
 use jsonrpsee::RpcModule;
 
-use crate::{Namespace, admin, debug, engine, eth, miner, net, shared::Shared, txpool, web3};
+use crate::{
+    Namespace, admin, banyan, debug, engine, eth, miner, net, shared::Shared, txpool, web3,
+};
 
 /// The methods of the families in `api`; `rpc_modules` is always there.
 pub(crate) fn public(shared: Shared, api: &[Namespace]) -> RpcModule<Shared> {
@@ -10,6 +12,7 @@ pub(crate) fn public(shared: Shared, api: &[Namespace]) -> RpcModule<Shared> {
     for namespace in api {
         match namespace {
             Namespace::Admin => admin::register(&mut module),
+            Namespace::Banyan => banyan::register(&mut module),
             Namespace::Debug => debug::register(&mut module),
             Namespace::Eth => eth::register(&mut module),
             Namespace::Miner => miner::register(&mut module),

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 #[allow(missing_docs)]
 pub enum Namespace {
     Admin,
+    /// What no other client has.
+    Banyan,
     Debug,
     Eth,
     Miner,
@@ -18,8 +20,9 @@ pub enum Namespace {
 
 impl Namespace {
     /// What `all` means: all of them but `testing`.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Admin,
+        Self::Banyan,
         Self::Debug,
         Self::Eth,
         Self::Miner,
@@ -41,6 +44,7 @@ impl Namespace {
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Admin => "admin",
+            Self::Banyan => "banyan",
             Self::Debug => "debug",
             Self::Eth => "eth",
             Self::Miner => "miner",

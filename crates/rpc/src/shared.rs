@@ -173,7 +173,7 @@ impl Drop for Caller {
     }
 }
 
-fn no_state(header: &SealedHeader) -> RpcError {
+pub(crate) fn no_state(header: &SealedHeader) -> RpcError {
     RpcError::server(format!("state of block {} is not available", header.hash()))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use banyan_primitives::{
-    B256, B256Map, BlockRef, SourceError,
+    B256, B256Map, BlockRef, KeyRule, MESSAGE_PASSER_TRIE, SourceError,
     trie::{HashedDiff, HashedStorageDiff, NodeDiff},
 };
 use banyan_storage::{BlockRead, Marker, Read, StateRead, StorageError};
@@ -53,14 +53,21 @@ pub fn reverse_diff(txn: &dyn Read, number: u64) -> Result<HashedDiff, SourceErr
 /// ([`Layer::with_nodes`], from the root computed over it) it carries views, proofs and
 /// [`crate::unwind`].
 pub fn reverse_layer(txn: &dyn Read, number: u64) -> Result<Layer, SourceError> {
-    let state = reverse_diff(txn, number)?;
+    let mut state = reverse_diff(txn, number)?;
+    let mut withdrawals = None;
+    if txn.keys() == KeyRule::Wide {
+        // It has a history, but is no account.
+        state.accounts.remove(&MESSAGE_PASSER_TRIE);
+        withdrawals = state.storage.remove(&MESSAGE_PASSER_TRIE);
+    }
     let parent = tip(txn)?;
     let hash = txn.canonical_hash(number)?.ok_or_else(|| {
         SourceError::Fault(format!("no canonical block at {number}, below the tip {parent}"))
     })?;
     let block = BlockRef::new(number, hash);
     // Code is never taken back from under a reader: what the old state names is stored.
-    Ok(Layer { block, parent, state, nodes: NodeDiff::default(), codes: B256Map::default() })
+    let (nodes, codes) = (NodeDiff::default(), B256Map::default());
+    Ok(Layer { block, parent, state, withdrawals, nodes, codes })
 }
 
 fn tip(txn: &dyn Read) -> Result<BlockRef, SourceError> {

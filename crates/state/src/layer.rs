@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use banyan_primitives::{
-    AccountDiff, Address, B256, B256Map, BlockRef, Bytes, StateDiff, keccak256,
+    AccountDiff, Address, B256, B256Map, BlockRef, Bytes, KeyRule, MESSAGE_PASSER,
+    MESSAGE_PASSER_TRIE, StateDiff,
     trie::{HashedDiff, HashedStorageDiff, NodeDiff},
 };
 use rayon::prelude::*;
@@ -21,6 +22,9 @@ pub struct Layer {
     pub parent: BlockRef,
     /// State changes by hashed key.
     pub state: HashedDiff,
+    /// Storage changes of the message passer once more, under keccak keys, where those of `state`
+    /// are others: for its trie, [`MESSAGE_PASSER_TRIE`].
+    pub withdrawals: Option<HashedStorageDiff>,
     /// Trie node changes.
     pub nodes: NodeDiff,
     /// Code deployed in the block.
@@ -29,9 +33,23 @@ pub struct Layer {
 
 impl Layer {
     /// Hashes and sorts a diff. Nodes are added by [`Layer::with_nodes`] once the root is known.
-    pub fn new(block: BlockRef, parent: BlockRef, diff: &StateDiff) -> Self {
-        let codes = diff.codes.clone();
-        Self { block, parent, state: hash_diff(diff), nodes: NodeDiff::default(), codes }
+    pub fn new(keys: KeyRule, block: BlockRef, parent: BlockRef, diff: &StateDiff) -> Self {
+        Self {
+            block,
+            parent,
+            state: hash_diff(keys, diff),
+            withdrawals: withdrawals(keys, diff),
+            nodes: NodeDiff::default(),
+            codes: diff.codes.clone(),
+        }
+    }
+
+    /// Storage changes of an account, the message passer's under keccak keys among them.
+    pub(crate) fn storage(&self, account: &B256) -> Option<&HashedStorageDiff> {
+        match self.state.storage.get(account) {
+            None if *account == MESSAGE_PASSER_TRIE => self.withdrawals.as_ref(),
+            found => found,
+        }
     }
 
     /// The layer with its trie nodes.
@@ -41,13 +59,13 @@ impl Layer {
 }
 
 /// The diff under hashed keys. Accounts and slots that end as they began are left out.
-fn hash_diff(diff: &StateDiff) -> HashedDiff {
+fn hash_diff(keys: KeyRule, diff: &StateDiff) -> HashedDiff {
     let changed: Vec<_> = diff.accounts.iter().filter(|(_, account)| !account.is_noop()).collect();
     let slots: usize = changed.iter().map(|(_, account)| account.storage.len()).sum();
     let hashed: Vec<_> = if changed.len() + slots < PARALLEL_FROM {
-        changed.into_iter().map(hash_account).collect()
+        changed.into_iter().map(|entry| hash_account(keys, entry)).collect()
     } else {
-        changed.into_par_iter().map(hash_account).collect()
+        changed.into_par_iter().map(|entry| hash_account(keys, entry)).collect()
     };
     let mut out = HashedDiff::default();
     for (address, account, storage) in hashed {
@@ -59,25 +77,35 @@ fn hash_diff(diff: &StateDiff) -> HashedDiff {
     out
 }
 
-fn hash_account<'a>(
-    (address, account): (&Address, &'a AccountDiff),
-) -> (B256, &'a AccountDiff, HashedStorageDiff) {
-    (keccak256(address), account, hash_storage(account))
+fn withdrawals(keys: KeyRule, diff: &StateDiff) -> Option<HashedStorageDiff> {
+    let account = match keys {
+        KeyRule::Keccak => return None,
+        KeyRule::Wide => diff.accounts.get(&MESSAGE_PASSER)?,
+    };
+    let storage = hash_storage(KeyRule::Keccak, &MESSAGE_PASSER, account);
+    (storage.wiped || !storage.slots.is_empty()).then_some(storage)
 }
 
-fn hash_storage(account: &AccountDiff) -> HashedStorageDiff {
+fn hash_account<'a>(
+    keys: KeyRule,
+    (address, account): (&Address, &'a AccountDiff),
+) -> (B256, &'a AccountDiff, HashedStorageDiff) {
+    (keys.account(address), account, hash_storage(keys, address, account))
+}
+
+fn hash_storage(keys: KeyRule, address: &Address, account: &AccountDiff) -> HashedStorageDiff {
     // After a wipe every slot listed counts, also one that ends with its old value.
     let changed: Vec<_> = account
         .storage
         .iter()
         .filter(|(_, (before, after))| account.wiped || before != after)
-        .map(|(slot, (_, after))| (slot.to_be_bytes::<32>(), *after))
+        .map(|(slot, (_, after))| (*slot, *after))
         .collect();
+    let hash = |(slot, after)| (keys.slot(address, slot), after);
     let slots: BTreeMap<_, _> = if changed.len() < PARALLEL_FROM {
-        changed.into_iter().map(|(slot, after)| (keccak256(slot), after)).collect()
+        changed.into_iter().map(hash).collect()
     } else {
-        let hashed: Vec<_> =
-            changed.into_par_iter().map(|(slot, after)| (keccak256(slot), after)).collect();
+        let hashed: Vec<_> = changed.into_par_iter().map(hash).collect();
         hashed.into_iter().collect()
     };
     HashedStorageDiff { wiped: account.wiped, slots }
@@ -85,7 +113,7 @@ fn hash_storage(account: &AccountDiff) -> HashedStorageDiff {
 
 #[cfg(test)]
 mod tests {
-    use banyan_primitives::{Account, U256};
+    use banyan_primitives::{Account, U256, keccak256};
 
     use super::*;
 
@@ -99,6 +127,30 @@ mod tests {
         StateDiff { accounts, ..Default::default() }
     }
 
+    fn layer_of(accounts: Vec<(u64, AccountDiff)>) -> Layer {
+        let block = BlockRef::default();
+        Layer::new(KeyRule::Keccak, block, block, &diff_of(accounts))
+    }
+
+    #[test]
+    fn the_message_passers_slots_are_there_under_keccak_keys_too() {
+        let storage = [(U256::from(3), (U256::ZERO, U256::from(1)))].into_iter().collect();
+        let sent =
+            AccountDiff { before: account(1), after: account(1), storage, ..Default::default() };
+        let diff = StateDiff {
+            accounts: [(MESSAGE_PASSER, sent)].into_iter().collect(),
+            ..Default::default()
+        };
+        let block = BlockRef::default();
+        let layer = Layer::new(KeyRule::Wide, block, block, &diff);
+        let key = KeyRule::Keccak.slot(&MESSAGE_PASSER, U256::from(3));
+        assert!(layer.storage(&MESSAGE_PASSER_TRIE).unwrap().slots.contains_key(&key));
+        let account = KeyRule::Wide.account(&MESSAGE_PASSER);
+        assert_eq!(layer.state.storage.keys().collect::<Vec<_>>(), [&account]);
+        let mpt = Layer::new(KeyRule::Keccak, block, block, &diff);
+        assert_eq!((mpt.state.storage.len(), mpt.withdrawals), (1, None));
+    }
+
     #[test]
     fn unchanged_accounts_and_slots_are_left_out() {
         let one = U256::from(1);
@@ -110,11 +162,7 @@ mod tests {
             ..Default::default()
         };
         let noop = AccountDiff { before: account(3), after: account(3), ..Default::default() };
-        let layer = Layer::new(
-            BlockRef::default(),
-            BlockRef::default(),
-            &diff_of(vec![(1, changed), (2, noop)]),
-        );
+        let layer = layer_of(vec![(1, changed), (2, noop)]);
         assert_eq!(layer.state.accounts.len(), 1);
         let slots = &layer.state.storage.first_key_value().unwrap().1.slots;
         assert_eq!(slots.values().collect::<Vec<_>>(), vec![&U256::ZERO]);
@@ -129,8 +177,7 @@ mod tests {
             wiped: true,
             storage: [(one, (one, one))].into_iter().collect(),
         };
-        let layer =
-            Layer::new(BlockRef::default(), BlockRef::default(), &diff_of(vec![(1, wiped)]));
+        let layer = layer_of(vec![(1, wiped)]);
         let storage = layer.state.storage.first_key_value().unwrap().1;
         assert!(storage.wiped);
         assert_eq!(storage.slots.len(), 1);
@@ -141,7 +188,7 @@ mod tests {
         let accounts: Vec<_> = (0..1000)
             .map(|n| (n, AccountDiff { after: account(n), ..Default::default() }))
             .collect();
-        let layer = Layer::new(BlockRef::default(), BlockRef::default(), &diff_of(accounts));
+        let layer = layer_of(accounts);
         assert_eq!(layer.state.accounts.len(), 1000);
         let key = keccak256(Address::from_word(B256::from(U256::from(77))));
         assert_eq!(layer.state.accounts.get(&key), Some(&account(77)));

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use banyan_primitives::{
-    Account, Address, B256, BlockRef, Bytes, U256, keccak256,
+    Account, Address, B256, BlockRef, Bytes, KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE, U256,
+    keccak256,
     trie::{HashedStorageDiff, NodeDiff, TrieId},
 };
 use banyan_storage::{
-    AccountChange, BlockChanges, BlockRead, Marker, StateRead, StorageError, WriteTxn,
+    AccountChange, BlockChanges, BlockRead, Marker, Read, StateRead, StorageError, WriteTxn,
 };
 
 use crate::Layer;
@@ -30,14 +31,16 @@ pub fn persist_layer(txn: &WriteTxn<'_>, layer: &Layer) -> Result<(), StorageErr
         }
     }
     let (accounts, storage) = (&layer.state.accounts, &layer.state.storage);
-    for address in accounts.keys().chain(storage.keys()).collect::<BTreeSet<_>>() {
+    let withdrawals = layer.withdrawals.as_ref().map(|_| &MESSAGE_PASSER_TRIE);
+    let keys = accounts.keys().chain(storage.keys()).chain(withdrawals);
+    for address in keys.collect::<BTreeSet<_>>() {
         let change = AccountChange {
             address: *address,
             account: match accounts.get(address) {
                 Some(account) => persist_account(txn, number, address, account.as_ref())?,
                 None => false,
             },
-            slots: match storage.get(address) {
+            slots: match layer.storage(address) {
                 Some(storage) => persist_storage(txn, number, address, storage)?,
                 None => Vec::new(),
             },
@@ -138,7 +141,8 @@ pub fn unwind(txn: &WriteTxn<'_>, to: BlockRef, reverse: &Layer) -> Result<(), S
     for (address, account) in &reverse.state.accounts {
         txn.put_account(address, account.as_ref())?;
     }
-    for (address, storage) in &reverse.state.storage {
+    let withdrawals = reverse.withdrawals.as_ref().map(|storage| (&MESSAGE_PASSER_TRIE, storage));
+    for (address, storage) in reverse.state.storage.iter().chain(withdrawals) {
         for (slot, value) in &storage.slots {
             txn.put_slot(address, slot, *value)?;
         }
@@ -176,11 +180,15 @@ pub fn write_genesis(
             "genesis {genesis} given, but the database stands at {tip}"
         )));
     }
+    let keys = txn.keys();
     let mut sorted: Vec<_> =
-        accounts.into_iter().map(|account| (keccak256(account.address), account)).collect();
+        accounts.into_iter().map(|account| (keys.account(&account.address), account)).collect();
     sorted.sort_unstable_by_key(|(address, _)| *address);
     for (address, account) in sorted {
-        write_genesis_account(txn, &address, account)?;
+        write_genesis_account(txn, &address, &account)?;
+        if keys == KeyRule::Wide && account.address == MESSAGE_PASSER {
+            write_genesis_slots(txn, KeyRule::Keccak, &MESSAGE_PASSER_TRIE, &account)?;
+        }
     }
     txn.set_marker(Marker::Tip, genesis)
 }
@@ -188,7 +196,7 @@ pub fn write_genesis(
 fn write_genesis_account(
     txn: &WriteTxn<'_>,
     address: &B256,
-    genesis: GenesisAccount,
+    genesis: &GenesisAccount,
 ) -> Result<(), StorageError> {
     let mut account =
         Account { nonce: genesis.nonce, balance: genesis.balance, ..Default::default() };
@@ -197,11 +205,20 @@ fn write_genesis_account(
         txn.put_code(&account.code_hash, &genesis.code)?;
     }
     txn.append_account(address, &account)?;
+    write_genesis_slots(txn, txn.keys(), address, genesis)
+}
+
+fn write_genesis_slots(
+    txn: &WriteTxn<'_>,
+    keys: KeyRule,
+    address: &B256,
+    genesis: &GenesisAccount,
+) -> Result<(), StorageError> {
     let mut slots: Vec<_> = genesis
         .storage
-        .into_iter()
+        .iter()
         .filter(|(_, value)| !value.is_zero())
-        .map(|(slot, value)| (keccak256(slot.to_be_bytes::<32>()), value))
+        .map(|(slot, value)| (keys.slot(&genesis.address, *slot), *value))
         .collect();
     slots.sort_unstable();
     for (slot, value) in slots {

@@ -147,7 +147,7 @@ fn storage_leaves(
     let slot = |value: &U256| (!value.is_zero()).then_some(Leaf::Slot(*value));
     let mut sources: Vec<Entries<'_, B256, Leaf>> = Vec::new();
     for layer in layers {
-        let Some(storage) = layer.state.storage.get(&address) else { continue };
+        let Some(storage) = layer.storage(&address) else { continue };
         let entries = range.of(&storage.slots);
         push(&mut sources, entries.map(move |(k, v)| Ok((*k, slot(v)))));
         if storage.wiped {

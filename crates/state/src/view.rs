@@ -1,10 +1,10 @@
 use std::sync::{Arc, Mutex};
 
 use banyan_primitives::{
-    Account, Address, B256, BlockRef, Bytes, SourceError, StateSource, U256, keccak256,
+    Account, Address, B256, BlockRef, Bytes, KeyRule, SourceError, StateSource, U256,
     trie::{Leaf, Nibbles, SlotKey, TrieId, TrieSource},
 };
-use banyan_storage::{BlockRead, Database, Marker, ReadTxn, StateRead};
+use banyan_storage::{BlockRead, Database, Marker, Read, ReadTxn, StateRead};
 
 use crate::{
     Layer,
@@ -27,6 +27,7 @@ pub struct StateView {
     tip: BlockRef,
     /// Read from the history of `block` instead of the tip's state.
     historic: bool,
+    keys: KeyRule,
     /// The last address hashed: contracts read many slots of one account.
     last_address: Mutex<(Address, B256)>,
 }
@@ -92,8 +93,17 @@ impl StateView {
         block: BlockRef,
         historic: bool,
     ) -> Self {
-        let last_address = Mutex::new((Address::ZERO, keccak256(Address::ZERO)));
-        Self { block, layers, txn, tip, historic, last_address }
+        let keys = txn.keys();
+        let last_address = Mutex::new((Address::ZERO, keys.account(&Address::ZERO)));
+        Self { block, layers, txn, tip, historic, keys, last_address }
+    }
+
+    /// The state that `layer` leads to from this one, over the same snapshot.
+    pub fn with_layer(mut self, layer: Arc<Layer>) -> Result<Self, SourceError> {
+        self.layers.insert(0, layer);
+        self.block = self.layers.first().map_or(self.block, |newest| newest.block);
+        check_chain(&self.layers, self.block)?;
+        Ok(self)
     }
 
     /// The block after which this state stands.
@@ -124,7 +134,7 @@ impl StateView {
     /// The slot with this hashed key; zero if absent.
     pub fn storage_hashed(&self, address: &B256, slot: &B256) -> Result<U256, SourceError> {
         for layer in &self.layers {
-            let Some(storage) = layer.state.storage.get(address) else { continue };
+            let Some(storage) = layer.storage(address) else { continue };
             match storage.slots.get(slot) {
                 Some(value) => return Ok(*value),
                 None if storage.wiped => return Ok(U256::ZERO),
@@ -141,9 +151,9 @@ impl StateView {
 
     fn hash_address(&self, address: &Address) -> B256 {
         // Never waits: a view shared by threads may as well hash.
-        let Ok(mut last) = self.last_address.try_lock() else { return keccak256(address) };
+        let Ok(mut last) = self.last_address.try_lock() else { return self.keys.account(address) };
         if last.0 != *address {
-            *last = (*address, keccak256(address));
+            *last = (*address, self.keys.account(address));
         }
         last.1
     }
@@ -180,7 +190,7 @@ impl StateSource for StateView {
     }
 
     fn storage(&self, address: &Address, slot: U256) -> Result<U256, SourceError> {
-        self.storage_hashed(&self.hash_address(address), &keccak256(slot.to_be_bytes::<32>()))
+        self.storage_hashed(&self.hash_address(address), &self.keys.slot(address, slot))
     }
 
     fn code(&self, hash: &B256) -> Result<Bytes, SourceError> {

@@ -116,6 +116,11 @@ pub trait BlockRead: Read {
         Ok(Some(Vec::<Receipt>::decode(&mut bytes.as_slice())?))
     }
 
+    /// State root after a block of a `wide` chain, if it was stored with the block.
+    fn state_root(&self, block: BlockRef) -> Result<Option<B256>, StorageError> {
+        self.get(Table::StateRoots, &block_key(block))?.map(|bytes| decode_hash(&bytes)).transpose()
+    }
+
     /// Where the canonical transaction with this hash stands.
     fn transaction_position(
         &self,
@@ -180,6 +185,12 @@ impl WriteTxn<'_> {
         self.put(Table::Bodies, &key, &body)?;
         self.put(Table::Receipts, &key, &encode_receipts(receipts))?;
         self.put(Table::HeaderNumbers, block.hash().as_slice(), &block.number().to_be_bytes())
+    }
+
+    /// Stores the state root after a block of a `wide` chain. By hash, since a later header of
+    /// another branch may commit to it too.
+    pub fn put_state_root(&self, block: BlockRef, root: &B256) -> Result<(), StorageError> {
+        self.put(Table::StateRoots, &block_key(block), root.as_slice())
     }
 
     /// Makes a stored block the canonical one at its height, in the place of another one, and its

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use banyan_primitives::B256;
+use banyan_primitives::{B256, KeyRule};
 
 use crate::{
     BlockRead, DatabaseOptions, Journal, OpenError, Read, ReadTxn, StorageError, Table, WriteTxn,
@@ -123,6 +123,11 @@ impl Database {
     /// be called by the thread that holds one.
     pub fn sync(&self) -> Result<(), StorageError> {
         self.shared.env.sync()
+    }
+
+    /// How the keys of the flat state are hashed.
+    pub fn keys(&self) -> KeyRule {
+        self.shared.env.options.keys
     }
 
     /// Directory of the database.

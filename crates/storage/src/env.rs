@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use banyan_primitives::B256;
+use banyan_primitives::{B256, KeyRule};
 use libmdbx::NoWriteMap;
 
 use crate::{StorageError, Table, lock::DirectoryLock, txn::Reader};
@@ -47,6 +47,8 @@ pub struct DatabaseOptions {
     /// Chain id and genesis hash: a database of another chain is refused before anything is
     /// written to it.
     pub chain: Option<(u64, B256)>,
+    /// How that chain hashes the keys of its flat state.
+    pub keys: KeyRule,
 }
 
 impl Default for DatabaseOptions {
@@ -60,6 +62,7 @@ impl Default for DatabaseOptions {
             sync_period: Duration::from_secs(2),
             journal_segment: 1 << 20,
             chain: None,
+            keys: KeyRule::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use banyan_primitives::{
-    Account, B256, Bytes, U256,
+    Account, B256, Bytes, KeyRule, MESSAGE_PASSER_TRIE, U256,
     trie::{Nibbles, SlotKey, TrieId},
 };
 
@@ -52,7 +52,7 @@ pub trait StateRead: Read {
 
     /// A slot at the tip; zero if absent.
     fn slot(&self, address: &B256, slot: &B256) -> Result<U256, StorageError> {
-        self.get(Table::HashedStorages, &slot_key(address, slot))?
+        self.get(slots_of(self.keys(), address), &slot_key(address, slot))?
             .map_or(Ok(U256::ZERO), |bytes| decode_value(&bytes))
     }
 
@@ -151,7 +151,7 @@ pub trait StateRead: Read {
         if limit == 0 {
             return Ok(found);
         }
-        self.scan(Table::HashedStorages, &slot_key(address, from), &mut |key, value| {
+        self.scan(slots_of(self.keys(), address), &slot_key(address, from), &mut |key, value| {
             let Some(slot) = key.strip_prefix(address.as_slice()) else {
                 return Ok(ControlFlow::Break(()));
             };
@@ -249,6 +249,15 @@ pub trait StateRead: Read {
 
 impl<R: Read + ?Sized> StateRead for R {}
 
+/// Where the flat slots of an account are. The message passer's keccak keys are kept apart from keys
+/// of another kind: what is in `HashedStorages` is the state, each slot once.
+fn slots_of(keys: KeyRule, address: &B256) -> Table {
+    match keys {
+        KeyRule::Wide if *address == MESSAGE_PASSER_TRIE => Table::WithdrawalSlots,
+        KeyRule::Keccak | KeyRule::Wide => Table::HashedStorages,
+    }
+}
+
 fn until(done: bool) -> ControlFlow<()> {
     if done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
@@ -293,7 +302,7 @@ impl WriteTxn<'_> {
 
     /// Sets a slot of the flat state; zero removes it.
     pub fn put_slot(&self, address: &B256, slot: &B256, value: U256) -> Result<(), StorageError> {
-        let (table, key) = (Table::HashedStorages, slot_key(address, slot));
+        let (table, key) = (slots_of(self.keys(), address), slot_key(address, slot));
         if value.is_zero() {
             self.delete(table, &key).map(drop)
         } else {
@@ -313,7 +322,8 @@ impl WriteTxn<'_> {
         slot: &B256,
         value: U256,
     ) -> Result<(), StorageError> {
-        self.append(Table::HashedStorages, &slot_key(address, slot), &encode_value(value))
+        let table = slots_of(self.keys(), address);
+        self.append(table, &slot_key(address, slot), &encode_value(value))
     }
 
     /// Stores code; false if it was there already.

@@ -37,11 +37,16 @@ pub enum Table {
     AccountTrie,
     /// hashed address ‖ path → stored node of a storage trie.
     StorageTrie,
+    /// As `HashedStorages`: the message passer's slots under keccak keys, where flat keys are
+    /// hashed otherwise (`wide`).
+    WithdrawalSlots,
+    /// number ‖ block hash → state root after the block (`wide`).
+    StateRoots,
 }
 
 impl Table {
     /// All tables, in the order of their discriminants.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Meta,
         Self::Headers,
         Self::Bodies,
@@ -58,6 +63,8 @@ impl Table {
         Self::BlockChanges,
         Self::AccountTrie,
         Self::StorageTrie,
+        Self::WithdrawalSlots,
+        Self::StateRoots,
     ];
 
     /// Its name in the file.
@@ -79,6 +86,8 @@ impl Table {
             Self::BlockChanges => "BlockChanges",
             Self::AccountTrie => "AccountTrie",
             Self::StorageTrie => "StorageTrie",
+            Self::WithdrawalSlots => "WithdrawalSlots",
+            Self::StateRoots => "StateRoots",
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use banyan_primitives::KeyRule;
 use libmdbx::{NoWriteMap, RO, RW, Transaction, TransactionKind, WriteFlags};
 
 use crate::{StorageError, Table, env::Env};
@@ -19,6 +20,9 @@ pub type Entry = (Vec<u8>, Vec<u8>);
 
 /// A snapshot of the tables: a read transaction, or a write transaction with its own writes.
 pub trait Read: Send + Sync {
+    /// How the keys of the flat state are hashed.
+    fn keys(&self) -> KeyRule;
+
     /// The value of a key.
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError>;
 
@@ -171,6 +175,10 @@ fn begin_ro(env: &Arc<Env>) -> Result<ReadCell, StorageError> {
 const ENTRIES_PER_CHECK: usize = 256;
 
 impl Read for ReadTxn {
+    fn keys(&self) -> KeyRule {
+        self.reader.env.options.keys
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         self.reader.with(|txn| get_in(txn, &self.reader.env, table, key))
     }
@@ -282,6 +290,10 @@ impl<'db> WriteTxn<'db> {
 }
 
 impl Read for WriteTxn<'_> {
+    fn keys(&self) -> KeyRule {
+        self.env.options.keys
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         get_in(&self.txn, self.env, table, key)
     }

@@ -52,6 +52,8 @@ fn write_state(db: &Database) {
     let changes = BlockChanges { hash: B256::repeat_byte(0xd4), codes: vec![SLOT], accounts };
     txn.put_block_changes(7, &changes).unwrap();
     assert_eq!(txn.block_changes(7).unwrap(), Some(changes));
+    txn.put(Table::WithdrawalSlots, &[ADDRESS.0, SLOT.0].concat(), &[1]).unwrap();
+    txn.put_state_root(BlockRef::new(7, ADDRESS), &SLOT).unwrap();
     for trie in [TrieId::Accounts, TrieId::Storage(ADDRESS)] {
         for path in [&[][..], &[1, 15, 0]] {
             let node = Bytes::from_static(b"node");

@@ -58,26 +58,37 @@ func (d *Devnet) bringUp(ctx context.Context) error {
 	}
 	genesis := Genesis{
 		fork: forks.Name(d.fork), blockTime: d.blockTime, l1Time: uint64(l1Block.Timestamp),
-		l1: eth.BlockID{Hash: l1Block.Hash, Number: uint64(l1Block.Number)},
+		l1:   eth.BlockID{Hash: l1Block.Hash, Number: uint64(l1Block.Number)},
+		wide: d.chain == "wide",
 	}
 	if !genesis.active(forks.Isthmus) || !forks.IsValid(genesis.fork) {
 		return fmt.Errorf("--fork %s: write isthmus, jovian or karst", d.fork)
 	}
-	genesisHash, err := genesis.write(d.run)
+	if d.chain != "mpt" && d.chain != "wide" {
+		return fmt.Errorf("--chain %s: write mpt or wide", d.chain)
+	}
+	genesisHash, err := genesis.writeGenesis(d.run)
 	if err != nil {
 		return fmt.Errorf("genesis: %w", err)
 	}
 	if err := d.writeSecret(); err != nil {
 		return err
 	}
+	if genesis.wide {
+		// Whatever the first Banyan says; the second one has to say the same.
+		genesisHash = common.Hash{}
+	}
 	for _, node := range []*Node{&d.sequencer, &d.verifier} {
 		node.name = "verifier"
 		if node == &d.sequencer {
 			node.name = "sequencer"
 		}
-		if err := d.startExecution(ctx, node, genesisHash); err != nil {
+		if genesisHash, err = d.startExecution(ctx, node, genesisHash); err != nil {
 			return fmt.Errorf("%s: %w", node.name, err)
 		}
+	}
+	if err := genesis.writeRollup(d.run, genesisHash); err != nil {
+		return err
 	}
 	if err := d.startConsensus(ctx, &d.sequencer, "--sequencer.enabled", "--sequencer.l1-confs", "1"); err != nil {
 		return err
@@ -97,15 +108,13 @@ func (d *Devnet) writeSecret() error {
 	return os.WriteFile(d.file("jwt.hex"), []byte(hex.EncodeToString(secret)), 0o600)
 }
 
-func (d *Devnet) startExecution(ctx context.Context, node *Node, genesisHash common.Hash) (err error) {
-	if node.execution.port, err = d.ports.Take(); err != nil {
-		return err
-	}
-	if node.ws, err = d.ports.Take(); err != nil {
-		return err
-	}
-	if node.engine, err = d.ports.Take(); err != nil {
-		return err
+// startExecution starts a Banyan and gives the hash of its genesis block, which has to be wanted
+// unless that is zero.
+func (d *Devnet) startExecution(ctx context.Context, node *Node, wanted common.Hash) (_ common.Hash, err error) {
+	for _, port := range []*int{&node.execution.port, &node.ws, &node.engine} {
+		if *port, err = d.ports.Take(); err != nil {
+			return wanted, err
+		}
 	}
 	err = d.children.Start(node.name+"-banyan", d.banyan, "node",
 		"--chain", d.file("genesis.json"), "--datadir", d.file(node.name),
@@ -114,17 +123,17 @@ func (d *Devnet) startExecution(ctx context.Context, node *Node, genesisHash com
 		"--authrpc.port", strconv.Itoa(node.engine), "--authrpc.jwtsecret", d.file("jwt.hex"),
 		"--port", "0", "--discovery.port", "0", "--color", "never")
 	if err != nil {
-		return err
+		return wanted, err
 	}
 	var genesis Block
 	err = waitFor(ctx, time.Minute, "its RPC port", func() (bool, error) {
 		genesis, err = block(ctx, node.execution, "0x0")
 		return err == nil, err
 	})
-	if err == nil && genesis.Hash != genesisHash {
-		err = fmt.Errorf("genesis hash is %s, op-geth's code says %s", genesis.Hash, genesisHash)
+	if err == nil && wanted != (common.Hash{}) && genesis.Hash != wanted {
+		err = fmt.Errorf("genesis hash is %s, it should be %s", genesis.Hash, wanted)
 	}
-	return err
+	return genesis.Hash, err
 }
 
 func (d *Devnet) startConsensus(ctx context.Context, node *Node, more ...string) (err error) {

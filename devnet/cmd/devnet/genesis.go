@@ -23,6 +23,7 @@ const (
 	l1ChainID = 900
 	l2ChainID = 901
 	gasLimit  = 60_000_000
+	wideLag   = 4
 
 	eip1559Denominator       = 50
 	eip1559DenominatorCanyon = 250
@@ -41,33 +42,49 @@ type Genesis struct {
 	l1        eth.BlockID
 	l1Time    uint64
 	blockTime uint64
+	// wide asks for Banyan's own state commitment, which op-geth's code does not know.
+	wide bool
 }
 
-// write puts genesis.json, rollup.json and l1-config.json into dir, and gives the hash of the L2
-// genesis block.
-func (g Genesis) write(dir string) (common.Hash, error) {
+// writeGenesis puts genesis.json into dir, and gives the hash of the L2 genesis block as op-geth's
+// code computes it. With wide commitment the block has another one.
+func (g Genesis) writeGenesis(dir string) (common.Hash, error) {
 	genesis, err := g.genesis()
 	if err != nil {
 		return common.Hash{}, err
 	}
-	hash := genesis.ToBlock().Hash()
-	rollupConfig := g.rollupConfig(hash)
+	data, err := json.Marshal(genesis)
+	if err != nil {
+		return common.Hash{}, err
+	}
+	var file map[string]any
+	if err := json.Unmarshal(data, &file); err != nil {
+		return common.Hash{}, err
+	}
+	if g.wide {
+		file["config"].(map[string]any)["commitment"] = map[string]any{"kind": "wide", "lag": wideLag}
+	}
+	return genesis.ToBlock().Hash(), writeJSON(dir, "genesis.json", file)
+}
+
+// writeRollup puts rollup.json and l1-config.json into dir.
+func (g Genesis) writeRollup(dir string, l2Genesis common.Hash) error {
+	rollupConfig := g.rollupConfig(l2Genesis)
 	if err := rollupConfig.Check(); err != nil {
-		return common.Hash{}, fmt.Errorf("rollup configuration: %w", err)
+		return fmt.Errorf("rollup configuration: %w", err)
 	}
-	files := map[string]any{
-		"genesis.json": genesis, "rollup.json": rollupConfig, "l1-config.json": l1Config(),
+	if err := writeJSON(dir, "rollup.json", rollupConfig); err != nil {
+		return err
 	}
-	for name, value := range files {
-		data, err := json.MarshalIndent(value, "", " ")
-		if err != nil {
-			return common.Hash{}, err
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), append(data, '\n'), 0o644); err != nil {
-			return common.Hash{}, err
-		}
+	return writeJSON(dir, "l1-config.json", l1Config())
+}
+
+func writeJSON(dir, name string, value any) error {
+	data, err := json.MarshalIndent(value, "", " ")
+	if err != nil {
+		return err
 	}
-	return hash, nil
+	return os.WriteFile(filepath.Join(dir, name), append(data, '\n'), 0o644)
 }
 
 // active tells whether a fork is active at genesis; those that are not are never activated.

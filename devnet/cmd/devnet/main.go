@@ -22,6 +22,7 @@ import (
 // Options are the flags.
 type Options struct {
 	bin, banyan, run string
+	chain            string
 	fork             string
 	blockTime        uint64
 	l1BlockTime      uint64
@@ -36,6 +37,7 @@ func parseOptions() Options {
 	flag.StringVar(&o.bin, "bin", "bin", "directory with op-node, op-batcher and anvil")
 	flag.StringVar(&o.banyan, "banyan", "banyan", "path of the execution client")
 	flag.StringVar(&o.run, "run", "", "directory for data and logs (default: a new one in the temporary directory)")
+	flag.StringVar(&o.chain, "chain", "mpt", "state commitment of the L2: mpt, or Banyan's own, wide")
 	flag.StringVar(&o.fork, "fork", "jovian", "newest fork active at genesis: isthmus, jovian or karst")
 	flag.Uint64Var(&o.blockTime, "block-time", 1, "seconds per L2 block")
 	flag.Uint64Var(&o.l1BlockTime, "l1-block-time", 3, "seconds per L1 block; at least twice the L2 block time")

@@ -192,6 +192,9 @@ pub(crate) struct ReplayArgs {
     /// Accounts that send, each in turn.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) senders: u32,
+    /// Measure a chain with `wide` state commitment whose headers lag so many blocks (1 to 64).
+    #[arg(long, value_name = "BLOCKS")]
+    pub(crate) lag: Option<u64>,
     /// Seed of all choices: the same seed gives the same blocks.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     pub(crate) seed: u64,

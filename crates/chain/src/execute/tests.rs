@@ -32,7 +32,7 @@ impl Kit {
         let config = ChainConfig { executor, ..ChainConfig::default() };
         let mut chain = Chain::open(Arc::clone(&spec), database, config).unwrap();
         let parent = BlockRef::from(&spec.genesis_header);
-        let executed = chain.with_state(parent, |_, state| build(&spec, state)).unwrap();
+        let executed = chain.with_state(parent, |chain, state| build(chain, state)).unwrap();
         let (block, output) = (executed.block.clone(), (*executed.output).clone());
         Self { chain, block, output, _dir: dir }
     }
@@ -53,7 +53,8 @@ impl Kit {
     }
 }
 
-fn build(spec: &ChainSpec, state: &StateView) -> Result<ExecutedBlock, ChainError> {
+fn build(chain: &Chain, state: &StateView) -> Result<ExecutedBlock, ChainError> {
+    let spec = &*chain.spec;
     let context = BlockContext {
         number: 1,
         timestamp: spec.genesis_header.timestamp + 1,
@@ -75,7 +76,7 @@ fn build(spec: &ChainSpec, state: &StateView) -> Result<ExecutedBlock, ChainErro
         withdrawals: Some(vec![withdrawal].into()),
         execute: Duration::ZERO,
     };
-    seal(spec, state, request, output)
+    seal(spec, &chain.commitments, state, request, output)
 }
 
 fn receipt() -> Receipt {

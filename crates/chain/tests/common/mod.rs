@@ -1,5 +1,5 @@
-//! A small Ethereum chain to test against: eight funded accounts, one contract that writes
-//! storage, and a builder of valid blocks on any known parent.
+//! A small chain to test against, of Ethereum or with `wide` commitment: eight funded accounts, one
+//! contract that writes storage, and a builder of valid blocks on any known parent.
 
 #![allow(
     dead_code,
@@ -15,11 +15,12 @@ use std::{path::Path, sync::Arc};
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use banyan_chain::{ChainConfig, ChainHandle, ExecutedBlock, SealRequest, seal};
 use banyan_chainspec::ChainSpec;
-use banyan_consensus::next_base_fee;
+use banyan_commitment::wide::wide_rebuild;
+use banyan_consensus::{next_base_fee, next_excess_blob_gas};
 use banyan_executor::{BlockContext, BlockExecutor};
 use banyan_primitives::{
-    Address, B256, Bytes, RecoveredBlock, SealedHeader, Signature, StateSource, Transaction,
-    TxKind, U256, address, keccak256,
+    Address, B256, Bytes, MESSAGE_PASSER, RecoveredBlock, SealedHeader, Signature, StateSource,
+    Transaction, TxKind, U256, address, keccak256, trie::TrieSource,
 };
 use banyan_storage::{Database, DatabaseOptions};
 use secp256k1::{Message, SECP256K1, SecretKey};
@@ -39,17 +40,39 @@ pub fn account(index: usize) -> Address {
 }
 
 pub fn genesis_json() -> String {
-    let funded: Vec<String> = (0..ACCOUNTS)
-        .map(|index| format!(r#""{}":{{"balance":"0xd3c21bcecceda1000000"}}"#, account(index)))
-        .collect();
+    genesis_with("", "0x", &[STORE])
+}
+
+/// The same as an OP chain with `wide` commitment, with [`STORE`]'s code also where the message
+/// passer is.
+pub fn wide_genesis_json(lag: u64, root_interval: u64) -> String {
+    let config = format!(
+        r#","bedrockBlock":0,"regolithTime":0,"canyonTime":0,"ecotoneTime":0,"fjordTime":0,
+        "graniteTime":0,"holoceneTime":0,"isthmusTime":0,"optimism":{{"eip1559Elasticity":6,
+        "eip1559Denominator":50,"eip1559DenominatorCanyon":250}},
+        "commitment":{{"kind":"wide","lag":{lag},"rootInterval":{root_interval}}}"#
+    );
+    genesis_with(&config, FEE_PARAMETERS, &[STORE, MESSAGE_PASSER])
+}
+
+/// `extraData` of every block of the `wide` chain.
+const FEE_PARAMETERS: &str = "0x00000000fa00000006";
+
+fn genesis_with(config: &str, extra_data: &str, stores: &[Address]) -> String {
+    let stores = stores.iter().map(|address| {
+        format!(r#""{address}":{{"balance":"0x0","nonce":"0x1","code":"0x6020355f355500"}}"#)
+    });
+    let funded = (0..ACCOUNTS)
+        .map(|index| format!(r#""{}":{{"balance":"0xd3c21bcecceda1000000"}}"#, account(index)));
+    let alloc: Vec<String> = stores.chain(funded).collect();
     format!(
         r#"{{"config":{{"chainId":7,"homesteadBlock":0,"eip150Block":0,"eip155Block":0,
         "eip158Block":0,"byzantiumBlock":0,"constantinopleBlock":0,"petersburgBlock":0,
         "istanbulBlock":0,"berlinBlock":0,"londonBlock":0,"mergeNetsplitBlock":0,
-        "terminalTotalDifficulty":0,"shanghaiTime":0}},
+        "terminalTotalDifficulty":0,"shanghaiTime":0{config}}},
         "gasLimit":"0x1c9c380","difficulty":"0x0","timestamp":"0x1000","baseFeePerGas":"0x7",
-        "alloc":{{"{STORE}":{{"balance":"0x0","nonce":"0x1","code":"0x6020355f355500"}},{}}}}}"#,
-        funded.join(",")
+        "extraData":"{extra_data}","alloc":{{{}}}}}"#,
+        alloc.join(",")
     )
 }
 
@@ -67,7 +90,12 @@ impl Kit {
     }
 
     pub fn with_database(config: ChainConfig, options: DatabaseOptions) -> Self {
-        let spec = Arc::new(ChainSpec::from_genesis_json(&genesis_json()).unwrap());
+        Self::with_genesis(&genesis_json(), config, options)
+    }
+
+    pub fn with_genesis(genesis: &str, config: ChainConfig, options: DatabaseOptions) -> Self {
+        let spec = Arc::new(ChainSpec::from_genesis_json(genesis).unwrap());
+        let options = DatabaseOptions { keys: spec.commitment.keys(), ..options };
         let dir = TempDir::new().unwrap();
         let chain = open(&dir, &spec, &config, &options);
         Self { dir, spec, chain, config, options }
@@ -98,7 +126,7 @@ impl Kit {
         self.chain = open(&self.dir, &self.spec, &self.config, &self.options);
     }
 
-    /// A valid block on `parent`: `transactions` are built for the state that it finds there.
+    /// A valid block on `parent`, unlike others by `extra`: `transactions` are built for the state that it finds there.
     pub fn build(
         &self,
         parent: &SealedHeader,
@@ -115,7 +143,8 @@ impl Kit {
         extra: &[u8],
         transactions: impl Fn(&dyn StateSource, u64) -> Vec<Transaction>,
     ) -> ExecutedBlock {
-        let state = self.chain.view().trie_state_at(&parent.hash()).unwrap().unwrap();
+        let view = self.chain.view();
+        let state = view.trie_state_at(&parent.hash()).unwrap().unwrap();
         let timestamp = parent.timestamp + 1;
         let context = BlockContext {
             number: parent.number + 1,
@@ -123,8 +152,13 @@ impl Kit {
             parent_hash: parent.hash(),
             gas_limit: parent.gas_limit,
             base_fee: next_base_fee(&self.spec, parent, timestamp).unwrap(),
+            prev_randao: keccak256(extra),
+            excess_blob_gas: next_excess_blob_gas(&self.spec, parent, timestamp),
+            parent_beacon_root: self.spec.is_op().then_some(B256::ZERO),
             ..Default::default()
         };
+        let of_genesis = self.spec.genesis_header.extra_data.clone();
+        let extra = if self.spec.is_op() { of_genesis } else { Bytes::copy_from_slice(extra) };
         let transactions = transactions(&state, context.base_fee.unwrap());
         let mut executor = BlockExecutor::new(&self.spec, context.clone(), &state);
         executor.begin().unwrap();
@@ -137,13 +171,20 @@ impl Kit {
         let output = executor.finish(&[], Some(&[])).unwrap();
         let request = SealRequest {
             context,
-            extra_data: Bytes::copy_from_slice(extra),
+            extra_data: extra,
             transactions,
             senders,
             withdrawals: Some(Default::default()),
             execute: Default::default(),
         };
-        seal(&self.spec, &state, request, output).unwrap()
+        seal(&self.spec, view.commitments(), &state, request, output).unwrap()
+    }
+}
+
+impl Drop for Kit {
+    /// A thread that still writes while the process ends can make it abort.
+    fn drop(&mut self) {
+        self.chain.abort();
     }
 }
 
@@ -187,4 +228,9 @@ pub fn sign(
 pub fn store(slot: u64, value: u64) -> Bytes {
     let words = [B256::from(U256::from(slot)), B256::from(U256::from(value))];
     words.concat().into()
+}
+
+/// The `wide` root of a state.
+pub fn unlagged_root(state: &(impl TrieSource + Sync)) -> B256 {
+    wide_rebuild(state).unwrap()
 }

@@ -12,20 +12,24 @@ mod targets;
 mod versions;
 mod worker;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
-    atomic::{self, AtomicBool, AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{self, AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use banyan_chainspec::{ChainSpec, Rules};
 use banyan_primitives::{
-    Address, AddressMap, B256, B256Map, Bytes, StateDiff, Transaction, TransactionTrait, U256,
+    Address, AddressMap, AddressSet, B256, B256Map, Bytes, HashMap, RecoveredBlock, StateDiff,
+    Transaction, TransactionTrait, U256,
 };
 use op_revm::L1BlockInfo;
 
 use self::{
     schedule::{Taken, Ticket},
-    targets::Target,
+    targets::{Order, Target, names},
     versions::{AccountVersion, Versions},
 };
 use crate::{BlockContext, codes::CodeCache, l1_cost::Envelope};
@@ -41,6 +45,25 @@ pub(crate) use self::{
 const WINDOW: usize = 512;
 /// And so far for results that may have become stale.
 const RECHECKED: usize = 64;
+
+/// Who finds nothing to do looks out for so long before it goes to sleep: some microseconds.
+const SPINS: u32 = 128;
+/// First sleep.
+const NAP: Duration = Duration::from_micros(20);
+/// So many naps without a sign of life from a worker, and the committer takes its transaction: some
+/// milliseconds, more than most precompiles need.
+const PATIENCE: u32 = 40;
+
+/// Who should execute a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// The committer, without the EVM.
+    Cheap,
+    /// The committer, since it takes no longer than to hand a result over.
+    Light,
+    /// A worker, if one is free.
+    Job,
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing here is left half-done by a panic that would matter.
@@ -60,6 +83,8 @@ pub(crate) struct Entry {
     after_sender: Option<u32>,
     /// The last transaction before that calls the same contract.
     after_target: Option<u32>,
+    /// The last of those that names an account which this one names, too.
+    after_name: Option<u32>,
     /// Order of the transaction that must be executed first; 0 if none is known.
     blocked_by: AtomicU32,
     envelope: OnceLock<Envelope>,
@@ -98,7 +123,10 @@ pub(crate) struct RunAhead<'a, S> {
     rules: Rules,
     context: BlockContext,
     source: S,
-    entries: RwLock<Vec<Arc<Entry>>>,
+    /// By place in the block; `None` for what is the committer's alone and was not to be linked.
+    entries: RwLock<Vec<Option<Arc<Entry>>>>,
+    /// The accounts that jobs will read for sure, if all transactions are known.
+    watched: OnceLock<AddressSet>,
     linker: Mutex<Linker>,
     versions: Versions,
     /// Created in this block.
@@ -120,6 +148,9 @@ pub(crate) struct RunAhead<'a, S> {
     is_listed: AtomicBool,
     stopped: AtomicBool,
     workers: Mutex<Vec<std::thread::Thread>>,
+    committer: std::thread::Thread,
+    /// Order of the transaction that the committer waits for; 0 if it does not.
+    awaited: AtomicU32,
     targets: &'a Targets,
     perturb: Option<AtomicU64>,
 }
@@ -129,6 +160,8 @@ pub(crate) struct RunAhead<'a, S> {
 struct Linker {
     by_account: AddressMap<u32>,
     by_target: AddressMap<(Arc<Target>, u32)>,
+    /// By contract and account named.
+    by_name: HashMap<(Address, Address), u32>,
 }
 
 impl<'a, S> RunAhead<'a, S> {
@@ -145,6 +178,7 @@ impl<'a, S> RunAhead<'a, S> {
             context,
             source,
             entries: RwLock::default(),
+            watched: OnceLock::new(),
             linker: Mutex::default(),
             versions: Versions::new(),
             codes: RwLock::default(),
@@ -159,12 +193,14 @@ impl<'a, S> RunAhead<'a, S> {
             is_listed: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             workers: Mutex::default(),
+            committer: std::thread::current(),
+            awaited: AtomicU32::new(0),
             targets,
             perturb: perturb.map(|seed| AtomicU64::new(seed | 1)),
         }
     }
 
-    fn entries(&self) -> RwLockReadGuard<'_, Vec<Arc<Entry>>> {
+    fn entries(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<Entry>>>> {
         self.entries.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -172,14 +208,43 @@ impl<'a, S> RunAhead<'a, S> {
         self.rules.op.is_some()
     }
 
-    /// Adds transactions with their senders in their probable order, and whether they are cheap:
-    /// the committer needs no EVM for them.
-    pub(crate) fn offer(&self, candidates: impl Iterator<Item = (Transaction, Address, bool)>) {
+    /// Names all transactions of a block, with who should execute each.
+    pub(crate) fn offer_block(&self, block: &RecoveredBlock, works: &[Work]) {
+        let mut linker = lock(&self.linker);
+        let mut watched = AddressSet::default();
+        let jobs = block.transactions().zip(works).filter(|(_, work)| **work == Work::Job);
+        for ((tx, sender), _) in jobs {
+            watched.extend([Some(sender), tx.to()].into_iter().flatten());
+        }
+        let entries = block.transactions().zip(works).enumerate();
+        let entries = entries.map(|(index, ((tx, sender), work))| {
+            let index = index as u32;
+            if *work == Work::Job {
+                let entry = linker.link(tx.clone(), sender, index, *work, self.targets);
+                return Some(Arc::new(entry));
+            }
+            linker.pass(tx, sender, index, &watched);
+            None
+        });
+        let entries = entries.collect();
+        *self.entries.write().unwrap_or_else(PoisonError::into_inner) = entries;
+        let _ = self.watched.set(watched);
+        self.wake();
+    }
+
+    /// True if workers want to know what becomes of the account.
+    fn is_watched(&self, address: &Address) -> bool {
+        self.watched.get().is_none_or(|watched| watched.contains(address))
+    }
+
+    /// Adds transactions with their senders in their probable order.
+    pub(crate) fn offer(&self, candidates: impl Iterator<Item = (Transaction, Address, Work)>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let mut linker = lock(&self.linker);
-        for (tx, sender, cheap) in candidates {
+        for (tx, sender, work) in candidates {
             let index = entries.len() as u32;
-            entries.push(Arc::new(linker.link(tx, sender, index, cheap, self.targets)));
+            let entry = linker.link(tx, sender, index, work, self.targets);
+            entries.push(Some(Arc::new(entry)));
         }
         drop(entries);
         self.wake();
@@ -217,7 +282,7 @@ impl<'a, S> RunAhead<'a, S> {
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         // Whatever is still running is of no use.
-        for entry in self.entries().iter() {
+        for entry in self.entries().iter().flatten() {
             entry.ticket.close();
         }
         self.wake();
@@ -292,8 +357,9 @@ impl<'a, S> RunAhead<'a, S> {
         let rest = entries.iter().enumerate().skip(from as usize).take(WINDOW);
         for (index, entry) in rest {
             let index = index as u32;
-            if entry.is_job && entry.ticket.is_waiting() {
-                if self.is_ready(&entries, entry) && entry.ticket.claim() {
+            let waiting = entry.as_ref().filter(|it| it.is_job && it.ticket.is_waiting());
+            if let Some(entry) = waiting {
+                if self.is_ready(&entries, position, entry) && entry.ticket.claim() {
                     return Some(Job { index, entry: entry.clone(), events });
                 }
                 all_claimed = false;
@@ -314,17 +380,24 @@ impl<'a, S> RunAhead<'a, S> {
     }
 
     /// True if what the transaction depends on, as far as anybody knows, was executed.
-    fn is_ready(&self, entries: &[Arc<Entry>], entry: &Entry) -> bool {
+    fn is_ready(&self, entries: &[Option<Arc<Entry>>], position: u32, entry: &Entry) -> bool {
         if self.is_listed.load(Ordering::Acquire) {
             return true;
         }
-        let settled =
-            |index: u32| entries.get(index as usize).is_none_or(|other| other.ticket.is_settled());
+        let settled = |index: u32| match entries.get(index as usize) {
+            Some(Some(other)) => other.ticket.is_settled(),
+            _ => index < position,
+        };
         let blocked_by = entry.blocked_by.load(Ordering::Acquire);
-        let is_hot = entry.target.as_ref().is_some_and(|target| target.is_hot());
+        let order = entry.target.as_ref().map_or(Order::Any, |target| target.order());
+        let after_target = match order {
+            Order::Any => None,
+            Order::ByName => entry.after_name,
+            Order::Strict => entry.after_target,
+        };
         entry.after_sender.is_none_or(settled)
             && (blocked_by == 0 || settled(blocked_by - 1))
-            && (!is_hot || entry.after_target.is_none_or(settled))
+            && after_target.is_none_or(settled)
     }
 
     /// The index of a transaction that was offered, the first from the committer's position on.
@@ -332,29 +405,28 @@ impl<'a, S> RunAhead<'a, S> {
         let position = self.position.load(Ordering::Relaxed);
         let entries = self.entries();
         let rest = entries.get(position as usize..)?;
-        let found =
-            rest.iter().position(|entry| entry.sender == sender && entry.tx.hash() == tx.hash())?;
+        let is_it = |entry: &Entry| entry.sender == sender && entry.tx.hash() == tx.hash();
+        let found = rest.iter().position(|entry| entry.as_deref().is_some_and(is_it))?;
         Some(position + found as u32)
     }
 
     pub(crate) fn entry(&self, index: u32) -> Option<Arc<Entry>> {
-        self.entries().get(index as usize).cloned()
+        self.entries().get(index as usize).cloned().flatten()
     }
 
-    /// The committer's turn at the transaction at `index`: those before it that it left out are
-    /// closed. Gives the result of a worker, if there is one. While a worker is at it and there is
+    /// The committer's turn at the transaction at `index`, whose entry this is. Gives the result of a worker, if there is one. While a worker is at it and there is
     /// something else to do, `help` does that.
-    pub(crate) fn take(&self, index: u32, mut help: impl FnMut() -> bool) -> Option<Box<Ahead>> {
-        self.leave_out(index);
-        let entry = self.entry(index)?;
-        let mut helped = 0;
-        while entry.ticket.is_running() && helped < 4 && help() {
-            helped += 1;
-        }
-        let mut spins = 0;
-        while entry.ticket.is_running() && spins < 256 {
-            spins += 1;
-            std::hint::spin_loop();
+    pub(crate) fn take(
+        &self,
+        index: u32,
+        entry: &Entry,
+        mut help: impl FnMut() -> bool,
+    ) -> Option<Box<Ahead>> {
+        while entry.ticket.is_running() {
+            if !help() {
+                self.outwait(index, &entry.ticket);
+                break;
+            }
         }
         self.pause();
         match entry.ticket.take() {
@@ -363,12 +435,41 @@ impl<'a, S> RunAhead<'a, S> {
         }
     }
 
-    /// Closes the transactions before `index` that never had their turn.
-    fn leave_out(&self, index: u32) {
+    /// Gives the worker that is at the transaction at `index` the time to end, as long as it gets
+    /// on: to begin anew would take longer, and both cores.
+    fn outwait(&self, index: u32, ticket: &Ticket) {
+        if (0..SPINS).any(|_| {
+            std::hint::spin_loop();
+            !ticket.is_running()
+        }) {
+            return;
+        }
+        self.awaited.store(index + 1, Ordering::SeqCst);
+        let (mut pulse, mut naps) = (ticket.pulse(), 0);
+        while ticket.is_running() && naps < PATIENCE {
+            std::thread::park_timeout(NAP);
+            naps += 1;
+            if ticket.pulse() != pulse {
+                (pulse, naps) = (ticket.pulse(), 0);
+            }
+        }
+        self.awaited.store(0, Ordering::Relaxed);
+    }
+
+    /// A worker has left a result for the transaction at `index`.
+    fn announce(&self, index: u32) {
+        if self.awaited.load(Ordering::SeqCst) == index + 1 {
+            self.committer.unpark();
+        }
+    }
+
+    /// The committer is at the transaction at `index`. Those before it that never had their turn are
+    /// closed.
+    pub(crate) fn reach(&self, index: u32) {
         let position = self.position.load(Ordering::Relaxed);
         self.position.store(index, Ordering::Release);
         for skipped in position..index {
-            let Some(entry) = self.entry(skipped) else { return };
+            let Some(entry) = self.entry(skipped) else { continue };
             if entry.ticket.take() == Taken::Done
                 && let Some(result) = entry.result().take()
             {
@@ -386,19 +487,19 @@ impl<'a, S> RunAhead<'a, S> {
     }
 
     /// The committer says whether the result of a worker holds.
-    pub(crate) fn judge(&self, index: u32, result: &Ahead, holds: bool) {
+    pub(crate) fn judge(&self, index: u32, entry: &Entry, result: &Ahead, holds: bool) {
         if !holds {
             self.retract(index, result);
             self.events.fetch_add(1, Ordering::AcqRel);
         }
-        if let Some(target) = self.entry(index).and_then(|entry| entry.target.clone()) {
+        if let Some(target) = &entry.target {
             target.count(holds);
         }
     }
 
     /// The committer is done with the transaction at `index`.
-    pub(crate) fn close(&self, index: u32) {
-        if let Some(entry) = self.entry(index) {
+    pub(crate) fn close(&self, index: u32, entry: Option<&Entry>) {
+        if let Some(entry) = entry {
             entry.ticket.close();
         }
         self.position.store(index + 1, Ordering::Release);
@@ -411,6 +512,9 @@ impl<'a, S> RunAhead<'a, S> {
         address: Address,
         account: Option<banyan_primitives::Account>,
     ) {
+        if !self.is_watched(&address) {
+            return;
+        }
         let version = AccountVersion { account, wiped: false };
         self.versions.write_account(address, index + 1, version, Certainty::Final);
     }
@@ -449,9 +553,10 @@ impl<'a, S> RunAhead<'a, S> {
 }
 
 /// Claims a result that was not looked at since event number `events`.
-fn recheck(entries: &[Arc<Entry>], position: u32, events: u32) -> Option<Job> {
+fn recheck(entries: &[Option<Arc<Entry>>], position: u32, events: u32) -> Option<Job> {
     let near = entries.iter().enumerate().skip(position as usize + 1).take(RECHECKED);
     for (index, entry) in near {
+        let Some(entry) = entry else { continue };
         if entry.ticket.reclaim(events) {
             return Some(Job { index: index as u32, entry: entry.clone(), events });
         }
@@ -460,21 +565,49 @@ fn recheck(entries: &[Arc<Entry>], position: u32, events: u32) -> Option<Job> {
 }
 
 impl Linker {
+    /// The last caller of the same contract that names an account which `tx` names, too, besides
+    /// its sender.
+    fn link_names(
+        &mut self,
+        tx: &Transaction,
+        to: Address,
+        sender: Address,
+        index: u32,
+    ) -> Option<u32> {
+        let mut last = None;
+        for name in names(tx.input()).filter(|name| *name != sender && *name != to) {
+            last = last.max(self.by_name.insert((to, name), index));
+        }
+        last
+    }
+
+    /// A transaction of the committer's: what does it change that jobs will read?
+    fn pass(&mut self, tx: &Transaction, sender: Address, index: u32, watched: &AddressSet) {
+        for address in [Some(sender), tx.to()].into_iter().flatten() {
+            if watched.contains(&address) {
+                self.by_account.insert(address, index);
+                if let Some((_, last)) = self.by_target.get_mut(&address) {
+                    *last = index;
+                }
+            }
+        }
+    }
+
     fn link(
         &mut self,
         tx: Transaction,
         sender: Address,
         index: u32,
-        cheap: bool,
+        work: Work,
         targets: &Targets,
     ) -> Entry {
-        let is_job = !cheap && !tx.is_deposit();
+        let is_job = work == Work::Job && !tx.is_deposit();
         let after_sender = self.by_account.insert(sender, index);
-        let mut after_target = None;
+        let (mut after_target, mut after_name) = (None, None);
         let mut target = None;
         match tx.to() {
             // A plain transfer changes its receiver, who may be a sender later.
-            Some(to) if cheap => {
+            Some(to) if work == Work::Cheap => {
                 self.by_account.insert(to, index);
             }
             Some(to) => {
@@ -491,6 +624,9 @@ impl Linker {
                     }
                 };
                 target = Some(stats);
+                after_name = self
+                    .link_names(&tx, to, sender, index)
+                    .or_else(|| after_target.filter(|_| tx.input().len() < 36));
             }
             None => {}
         }
@@ -502,6 +638,7 @@ impl Linker {
             target,
             after_sender,
             after_target,
+            after_name,
             blocked_by: AtomicU32::new(0),
             envelope: OnceLock::new(),
             result: Mutex::new(None),

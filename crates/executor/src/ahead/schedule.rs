@@ -21,6 +21,8 @@ pub(crate) struct Ticket {
     state: AtomicU8,
     /// When its result was last compared with what is known.
     checked: AtomicU32,
+    /// Counts up while a worker gets on with it.
+    pulse: AtomicU32,
 }
 
 /// What the committer found at its turn.
@@ -36,7 +38,8 @@ pub(crate) enum Taken {
 
 impl Ticket {
     pub(crate) fn new() -> Self {
-        Self { state: AtomicU8::new(WAITING), checked: AtomicU32::new(0) }
+        let (state, checked) = (AtomicU8::new(WAITING), AtomicU32::new(0));
+        Self { state, checked, pulse: AtomicU32::new(0) }
     }
 
     fn pass(&self, from: u8, to: u8) -> bool {
@@ -76,6 +79,17 @@ impl Ticket {
     /// The transaction is committed, or left out.
     pub(crate) fn close(&self) {
         self.state.store(CLOSED, Ordering::Release);
+    }
+
+    /// The worker that owns it gets on.
+    pub(crate) fn beat(&self) {
+        // Nobody else writes it.
+        self.pulse.store(self.pulse().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Changes as long as the worker that owns it gets on, except within a precompile.
+    pub(crate) fn pulse(&self) -> u32 {
+        self.pulse.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

@@ -1,21 +1,36 @@
 use std::{
     cell::{Cell, RefCell},
+    collections::hash_map::Entry,
     sync::Arc,
 };
 
-use banyan_primitives::{Account, Address, B256, Bytes, SourceError, StateSource, U256};
+use banyan_primitives::{
+    Account, Address, AddressMap, B256, Bytes, HashMap, SourceError, StateSource, U256,
+};
 
-use super::{Entry, RunAhead, versions::Found};
+use super::{Entry as Place, RunAhead, versions::Found};
+
+/// So many loops of a contract until a worker looks up: some microseconds.
+const LOOK_EVERY: u32 = 256;
 
 /// The state that one transaction probably finds: what transactions before it wrote or are thought
 /// to write, over the parent state.
 pub(crate) struct Snapshot<'a, S> {
     ahead: &'a RunAhead<'a, S>,
     reader: Cell<u32>,
+    ticks: Cell<u32>,
     /// The transaction being executed; `None` if nobody can overtake it.
-    entry: RefCell<Option<Arc<Entry>>>,
+    entry: RefCell<Option<Arc<Place>>>,
     saw_versions: Cell<bool>,
     blocked: Cell<Option<u32>>,
+    /// What this thread read of the parent state.
+    parent: RefCell<AddressMap<Read>>,
+}
+
+/// An account of the parent state, and what was read of its slots.
+struct Read {
+    account: Option<Account>,
+    slots: HashMap<U256, U256>,
 }
 
 impl<'a, S> Snapshot<'a, S> {
@@ -23,14 +38,16 @@ impl<'a, S> Snapshot<'a, S> {
         Self {
             ahead,
             reader: Cell::new(0),
+            ticks: Cell::new(0),
             entry: RefCell::new(None),
             saw_versions: Cell::new(false),
             blocked: Cell::new(None),
+            parent: RefCell::default(),
         }
     }
 
     /// Begins an execution of the transaction of `entry`, at `reader` in the order.
-    pub(crate) fn begin(&self, reader: u32, entry: Arc<Entry>) {
+    pub(crate) fn begin(&self, reader: u32, entry: Arc<Place>) {
         self.reader.set(reader);
         self.entry.replace(Some(entry));
         self.saw_versions.set(false);
@@ -47,10 +64,19 @@ impl<'a, S> Snapshot<'a, S> {
         self.blocked.get()
     }
 
-    /// True if the result is of no use any more.
+    /// True if the result is of no use any more. Asked now and then, it shows that the worker gets on.
     pub(crate) fn is_overtaken(&self) -> bool {
         let entry = self.entry.borrow();
-        entry.as_ref().is_some_and(|entry| !entry.ticket.is_running())
+        let Some(Place { ticket, .. }) = entry.as_deref() else { return false };
+        ticket.beat();
+        !ticket.is_running()
+    }
+
+    /// As [`Self::is_overtaken`], for the hot path: looks only now and then.
+    pub(crate) fn is_overtaken_now_and_then(&self) -> bool {
+        let ticks = self.ticks.get().wrapping_add(1);
+        self.ticks.set(ticks);
+        ticks.is_multiple_of(LOOK_EVERY) && self.is_overtaken()
     }
 
     fn check(&self) -> Result<(), SourceError> {
@@ -76,12 +102,31 @@ impl<'a, S> Snapshot<'a, S> {
     }
 }
 
+impl<S: StateSource> Snapshot<'_, S> {
+    /// Shows an account of the parent state, read once.
+    fn parent<T>(
+        &self,
+        address: &Address,
+        show: impl FnOnce(&S, &mut Read) -> Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
+        let mut parent = self.parent.borrow_mut();
+        let read = match parent.entry(*address) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(vacant) => {
+                let account = self.ahead.source.account(address)?;
+                vacant.insert(Read { account, slots: HashMap::default() })
+            }
+        };
+        show(&self.ahead.source, read)
+    }
+}
+
 impl<S: StateSource> StateSource for Snapshot<'_, S> {
     fn account(&self, address: &Address) -> Result<Option<Account>, SourceError> {
         self.check()?;
         match self.found(self.ahead.versions.account(address, self.reader.get()))? {
             Some(version) => Ok(version.account),
-            None => self.ahead.source.account(address),
+            None => self.parent(address, |_, read| Ok(read.account)),
         }
     }
 
@@ -89,7 +134,10 @@ impl<S: StateSource> StateSource for Snapshot<'_, S> {
         self.check()?;
         match self.found(self.ahead.versions.slot(address, slot, self.reader.get()))? {
             Some(value) => Ok(value),
-            None => self.ahead.source.storage(address, slot),
+            None => self.parent(address, |source, read| match read.slots.entry(slot) {
+                Entry::Occupied(entry) => Ok(*entry.get()),
+                Entry::Vacant(vacant) => Ok(*vacant.insert(source.storage(address, slot)?)),
+            }),
         }
     }
 

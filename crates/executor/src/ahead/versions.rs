@@ -6,13 +6,18 @@
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use banyan_primitives::{Account, Address, AddressMap, HashMap, U256};
 use smallvec::SmallVec;
 
 const SHARDS: usize = 64;
+/// Words of 64 bits that tell what was written: 4 KiB.
+const FILTER_WORDS: usize = 512;
+
+/// Stands for the account itself in the filter.
+const ACCOUNT: U256 = U256::MAX;
 
 /// An account or a storage slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +77,8 @@ struct Shard {
 #[derive(Debug)]
 pub(crate) struct Versions {
     shards: Vec<Mutex<Shard>>,
+    /// A bit for some of the keys each, set once one of them is written: most never are.
+    written: Vec<AtomicU64>,
     /// Some account's storage was wiped: slots must be compared with that.
     wipes: AtomicBool,
 }
@@ -79,7 +86,30 @@ pub(crate) struct Versions {
 impl Versions {
     pub(crate) fn new() -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, wipes: AtomicBool::new(false) }
+        let written = (0..FILTER_WORDS).map(|_| AtomicU64::new(0)).collect();
+        Self { shards, written, wipes: AtomicBool::new(false) }
+    }
+
+    /// Where the filter has the key's bit.
+    fn bit(&self, address: &Address, slot: U256) -> (&AtomicU64, u64) {
+        // Addresses are hashes and so are most slots; the others differ in their lowest bits. What
+        // clashes is looked up in vain.
+        let tail = u64::from_le_bytes(address[12..].try_into().unwrap_or_default());
+        let [low, _, _, high] = slot.into_limbs();
+        let mixed = (tail ^ low.rotate_left(17) ^ high).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (&self.written[(mixed >> 55) as usize % FILTER_WORDS], 1 << (mixed >> 49 & 63))
+    }
+
+    fn mark(&self, address: &Address, slot: U256) {
+        let (word, bit) = self.bit(address, slot);
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            word.fetch_or(bit, Ordering::Release);
+        }
+    }
+
+    fn was_written(&self, address: &Address, slot: U256) -> bool {
+        let (word, bit) = self.bit(address, slot);
+        word.load(Ordering::Acquire) & bit != 0
     }
 
     fn shard(&self, address: &Address, slot: u8) -> MutexGuard<'_, Shard> {
@@ -90,16 +120,22 @@ impl Versions {
 
     /// The account as transaction `reader` finds it.
     pub(crate) fn account(&self, address: &Address, reader: u32) -> Found<AccountVersion> {
+        if !self.was_written(address, ACCOUNT) {
+            return Found::Parent;
+        }
         let shard = self.shard(address, 0);
         shard.accounts.get(address).map_or(Found::Parent, |list| last_before(list, reader).1)
     }
 
     /// The slot as transaction `reader` finds it.
     pub(crate) fn slot(&self, address: &Address, slot: U256, reader: u32) -> Found<U256> {
-        let (writer, found) = {
-            let shard = self.shard(address, slot.byte(0));
-            let list = shard.slots.get(&(*address, slot));
-            list.map_or((None, Found::Parent), |list| last_before(list, reader))
+        let (writer, found) = match self.was_written(address, slot) {
+            true => {
+                let shard = self.shard(address, slot.byte(0));
+                let list = shard.slots.get(&(*address, slot));
+                list.map_or((None, Found::Parent), |list| last_before(list, reader))
+            }
+            false => (None, Found::Parent),
         };
         if self.wipes.load(Ordering::Acquire) && self.wiped_since(address, writer, reader) {
             return Found::Value(U256::ZERO);
@@ -128,6 +164,7 @@ impl Versions {
         if value.wiped {
             self.wipes.store(true, Ordering::Release);
         }
+        self.mark(&address, ACCOUNT);
         let mut shard = self.shard(&address, 0);
         write(shard.accounts.entry(address).or_default(), writer, value, certainty);
     }
@@ -141,6 +178,7 @@ impl Versions {
         value: U256,
         certainty: Certainty,
     ) {
+        self.mark(&address, slot);
         let mut shard = self.shard(&address, slot.byte(0));
         write(shard.slots.entry((address, slot)).or_default(), writer, value, certainty);
     }

@@ -4,20 +4,20 @@ use banyan_primitives::{SourceError, StateSource};
 use revm::state::EvmState;
 
 use super::{
-    Job, RunAhead,
+    Job, NAP, RunAhead, SPINS,
     snapshot::Snapshot,
     versions::{AccountVersion, Certainty, Key},
 };
 use crate::{
     evm::{Attempt, Fees, Machine},
-    state::{after, before},
+    state::{BlockState, after, before},
 };
 
-/// A worker without work looks out for so long before it goes to sleep: some microseconds.
-const SPINS: u32 = 128;
-/// First and longest sleep of a worker that found nothing to do.
-const NAP: Duration = Duration::from_micros(20);
-const LONGEST_NAP: Duration = Duration::from_micros(100);
+/// Longest sleep of a worker that found nothing to do.
+const LONGEST_NAP: Duration = Duration::from_micros(250);
+
+/// Accounts that a transaction touches, most often no more.
+const ROOM: usize = 7;
 
 /// What a worker found out about a transaction.
 #[derive(Clone, Debug)]
@@ -35,15 +35,27 @@ pub(crate) struct Scout<'a, S: StateSource> {
 }
 
 impl<'a, S: StateSource> Scout<'a, S> {
-    pub(crate) fn new(ahead: &'a RunAhead<'a, S>) -> Self {
+    fn new(ahead: &'a RunAhead<'a, S>) -> Self {
         let snapshot = Snapshot::new(ahead);
-        let mut machine = Machine::new(ahead.spec, &ahead.rules, &ahead.context, snapshot);
+        let state = BlockState::transparent(snapshot);
+        let mut machine = Machine::new(ahead.spec, &ahead.rules, &ahead.context, state);
         machine.state_mut().share_codes(ahead.known_codes.clone());
         machine.stop_when_overtaken();
-        if let Some(info) = ahead.l1_info() {
-            machine.set_l1_info(info);
-        }
         Self { ahead, machine }
+    }
+
+    /// One for the committer itself.
+    pub(crate) fn helper(ahead: &'a RunAhead<'a, S>) -> Self {
+        let mut scout = Self::new(ahead);
+        scout.begin();
+        scout
+    }
+
+    /// Once the workers may begin.
+    fn begin(&mut self) {
+        if let Some(info) = self.ahead.l1_info() {
+            self.machine.set_l1_info(info);
+        }
     }
 
     /// Executes one transaction ahead of its turn, or looks whether a result still holds; false if
@@ -58,6 +70,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
                 if !job.entry.ticket.finish(job.events) {
                     self.retract(&job, &doubtful);
                 }
+                self.ahead.announce(job.index);
                 return true;
             }
             for key in &doubtful {
@@ -79,7 +92,7 @@ impl<'a, S: StateSource> Scout<'a, S> {
     /// Executes the transaction of `job`; `doubtful` is what its last execution wrote.
     fn attempt(&mut self, job: &Job, doubtful: &[Key]) {
         let (entry, order, versions) = (&job.entry, job.order(), &self.ahead.versions);
-        self.machine.state_mut().forget();
+        self.machine.state_mut().hidden_read = false;
         self.machine.state_mut().source().begin(order, entry.clone());
         let envelope = self.ahead.is_op().then(|| entry.envelope());
         let result = self.machine.attempt(&entry.tx, entry.sender, envelope, Fees::Counted);
@@ -87,14 +100,16 @@ impl<'a, S: StateSource> Scout<'a, S> {
         self.ahead.count_attempt();
         let snapshot = self.machine.state_mut().source();
         let (saw_versions, blocked) = (snapshot.saw_versions(), snapshot.blocked());
-        let mut keys = Vec::new();
+        self.machine.give_table(EvmState::with_capacity_and_hasher(ROOM, Default::default()));
         let found = result.map(|attempt| {
-            keys = written(&attempt.changes);
             self.ahead.publish(job.index, &attempt.changes, Certainty::Guess);
             Box::new(Ahead { attempt, saw_versions })
         });
-        for key in doubtful.iter().filter(|key| !keys.contains(key)) {
-            versions.retract(key, order);
+        if !doubtful.is_empty() {
+            let keys = found.as_ref().map_or_else(Vec::new, |it| written(&it.attempt.changes));
+            for key in doubtful.iter().filter(|key| !keys.contains(key)) {
+                versions.retract(key, order);
+            }
         }
         let failed = found.is_none();
         *entry.result() = found;
@@ -103,14 +118,15 @@ impl<'a, S: StateSource> Scout<'a, S> {
             Some(writer) if failed => self.ahead.postpone(job, writer),
             _ => entry.ticket.finish(job.events),
         };
-        if !in_time {
-            self.retract(job, &keys);
+        if !in_time && let Some(late) = entry.result().take() {
+            self.retract(job, &written(&late.attempt.changes));
         }
+        self.ahead.announce(job.index);
     }
 
     /// Compares what a result was made from with what is known now.
-    fn still_holds(&self, job: &Job, result: &Ahead) -> Result<bool, SourceError> {
-        let snapshot = Snapshot::new(self.ahead);
+    fn still_holds(&mut self, job: &Job, result: &Ahead) -> Result<bool, SourceError> {
+        let snapshot = self.machine.state_mut().source();
         snapshot.begin(job.order(), job.entry.clone());
         for (address, account) in &result.attempt.changes {
             if snapshot.account(address)? != before(account) {
@@ -134,11 +150,9 @@ pub(crate) fn run<S: StateSource>(ahead: &RunAhead<'_, S>) {
     // A panic costs this block a worker; what it had in hand, the committer takes over.
     let _ = std::panic::catch_unwind(AssertUnwindSafe(|| {
         ahead.register();
-        ahead.wait_until_open();
-        if ahead.is_stopped() {
-            return;
-        }
         let mut scout = Scout::new(ahead);
+        ahead.wait_until_open();
+        scout.begin();
         let mut nap = NAP;
         while !ahead.is_stopped() {
             let seen = ahead.progress();

@@ -206,7 +206,7 @@ fn check_block(
     let mut accesses = None;
     if let Ok(found) = &found {
         add(stats, &found.stats);
-        lists::check(spec, block, step, found)?;
+        lists::check(spec, block, step, found.accesses.as_deref())?;
         accesses = found.accesses.clone();
     }
     compare(found.map(|found| found.output), verdict.clone(), step)
@@ -253,6 +253,7 @@ pub(crate) fn add(sum: &mut ExecutionStats, more: &ExecutionStats) {
     sum.transfers += more.transfers;
     sum.programs += more.programs;
     sum.program_misses += more.program_misses;
+    sum.program_checks += more.program_checks;
 }
 
 /// What differs first between what was found and what the oracle says.
@@ -303,12 +304,13 @@ fn check_build(executor: &Executor, spec: &ChainSpec, step: &Step) -> Result<(),
     let Some(seed) = step.build.filter(|_| !step.tried.is_empty()) else { return Ok(()) };
     let header = step.blocks[0].header.inner();
     executor.build(spec, BlockContext::from_header(header), &step.parent, |builder| {
-        build(builder, step, seed)
+        build(builder, spec, step, seed)
     })
 }
 
 fn build(
     mut builder: BlockExecutor<'_, &banyan_executor::MemoryState>,
+    spec: &ChainSpec,
     step: &Step,
     seed: u64,
 ) -> Result<(), String> {
@@ -349,8 +351,13 @@ fn build(
     }
     let good = step.blocks.last().expect("the block of what was accepted");
     let withdrawals = good.body.withdrawals.as_ref().map(|withdrawals| withdrawals.as_slice());
-    let found = builder.finish(&good.body.ommers, withdrawals);
-    let mut found = found.map_err(|error| format!("{error:?}"));
+    let found = builder.finish_with_accesses(&good.body.ommers, withdrawals);
+    let found = found.map_err(|error| format!("{error:?}"));
+    if let Ok((_, accesses)) = &found {
+        lists::check(spec, good, step, accesses.as_deref())
+            .map_err(|difference| format!("build: {difference}"))?;
+    }
+    let mut found = found.map(|(output, _)| output);
     let mut verdict = step.verdict.clone();
     // Those who build have no state roots in their receipts.
     for output in [&mut found, &mut verdict].into_iter().flatten() {

@@ -3,9 +3,7 @@
 
 use alloy_eips::eip7928::AccountChanges;
 use banyan_chainspec::ChainSpec;
-use banyan_executor::{
-    BlockAccessList, BlockAccesses, Execution, Executor, ExecutorConfig, MemoryState,
-};
+use banyan_executor::{BlockAccessList, BlockAccesses, Executor, ExecutorConfig, MemoryState};
 use banyan_primitives::{
     Account, Address, AddressMap, HashMap, KECCAK_EMPTY, RecoveredBlock, U256, keccak256,
 };
@@ -19,9 +17,9 @@ pub(crate) fn check(
     spec: &ChainSpec,
     block: &RecoveredBlock,
     step: &Step,
-    found: &Execution,
+    found: Option<&BlockAccesses>,
 ) -> Result<(), String> {
-    let Some(accesses) = &found.accesses else { return Ok(()) };
+    let Some(accesses) = found else { return Ok(()) };
     let config = ExecutorConfig { record: true, ..ExecutorConfig::SEQUENTIAL };
     let plain = Executor::new(config).execute_block(spec, block, &step.parent);
     let plain = plain.map_err(|error| format!("{error:?}"))?;

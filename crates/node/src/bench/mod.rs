@@ -2,7 +2,8 @@
 //!
 //! The node's own builder makes the blocks on one database; then each is sent, as JSON, through
 //! newPayload and forkchoiceUpdated to the same handlers on a fresh database. Roots are checked
-//! before the answer (class R0), and what was answered survives the process (class D1).
+//! before the answer (class R0; with a lag that of an earlier block), and what was answered survives
+//! the process (class D1).
 //! `bench journal` measures what that costs, and `bench executor` what executing on several
 //! threads brings.
 
@@ -40,6 +41,8 @@ pub struct BenchConfig {
     pub gas_limit: u64,
     /// Accounts that send.
     pub senders: u32,
+    /// Blocks by which headers lag, on a chain with `wide` commitment; `None`: an `mpt` chain.
+    pub lag: Option<u64>,
     /// Seed of all choices.
     pub seed: u64,
     /// Where the databases are put; `None`: the system's directory for temporary files.

@@ -65,7 +65,7 @@ pub(super) async fn prepare(
 ) -> Result<(Arc<ChainSpec>, Vec<BuiltBlock>), NodeError> {
     let chain_id = ChainSpec::dev().chain_id;
     let mut generator = Generator::new(workload, config.seed, config.senders, chain_id);
-    let genesis = generator.genesis(config.gas_limit)?;
+    let genesis = generator.genesis(config.gas_limit, config.lag)?;
     let spec = ChainSpec::from_genesis_json(&genesis)
         .map_err(|error| NodeError::Bench(error.to_string()))?;
     let spec = Arc::new(spec);
@@ -149,7 +149,8 @@ impl Stack {
         chain: ChainConfig,
         pool: PoolConfig,
     ) -> Result<Self, NodeError> {
-        let database = Database::open(&directory.join("db"), DatabaseOptions::default())?;
+        let options = DatabaseOptions { keys: spec.commitment.keys(), ..Default::default() };
+        let database = Database::open(&directory.join("db"), options)?;
         let chain = ChainHandle::start(Arc::clone(spec), database, chain)?;
         let changes = chain.subscribe();
         let head = chain.view().head().clone();

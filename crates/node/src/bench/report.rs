@@ -44,6 +44,8 @@ pub(super) struct Phases {
     pub(super) execute: f64,
     pub(super) root: f64,
     persist: f64,
+    /// Waiting for the root of an earlier block, of `root`.
+    wait: f64,
 }
 
 impl Phases {
@@ -55,6 +57,7 @@ impl Phases {
             execute: sum("execute"),
             root: sum("root"),
             persist: sum("persist"),
+            wait: metrics.sum_seconds("banyan_root_wait_seconds"),
         }
     }
 
@@ -65,6 +68,7 @@ impl Phases {
             execute: self.execute - before.execute,
             root: self.root - before.root,
             persist: self.persist - before.persist,
+            wait: self.wait - before.wait,
         }
     }
 
@@ -120,8 +124,10 @@ impl WorkloadResult {
             "latencyMs": {
                 "p50": self.percentile_ms(0.5),
                 "p90": self.percentile_ms(0.9),
+                "p99": self.percentile_ms(0.99),
                 "max": self.percentile_ms(1.0),
             },
+            "rootWaitSeconds": self.phases.wait,
             "phases": phases,
         })
     }

@@ -121,11 +121,14 @@ impl Generator {
     }
 
     /// Genesis of the workload: the dev chain with the senders funded and the token in place.
-    pub(crate) fn genesis(&self, gas_limit: u64) -> Result<String, NodeError> {
+    pub(crate) fn genesis(&self, gas_limit: u64, lag: Option<u64>) -> Result<String, NodeError> {
         let malformed = |error| NodeError::Bench(format!("dev genesis: {error}"));
         let mut genesis: Value =
             serde_json::from_str(crate::genesis::DEV_GENESIS).map_err(malformed)?;
         genesis["gasLimit"] = json!(format!("0x{gas_limit:x}"));
+        if let Some(lag) = lag {
+            genesis["config"]["commitment"] = json!({ "kind": "wide", "lag": lag });
+        }
         let alloc = &mut genesis["alloc"];
         for sender in &self.senders {
             alloc[sender.address.to_string()] =
@@ -215,7 +218,8 @@ mod tests {
     #[test]
     fn genesis_funds_the_senders_and_holds_the_token() {
         let generator = Generator::new(Workload::Erc20, 1, 3, 901);
-        let spec = ChainSpec::from_genesis_json(&generator.genesis(30_000_000).unwrap()).unwrap();
+        let spec =
+            ChainSpec::from_genesis_json(&generator.genesis(30_000_000, None).unwrap()).unwrap();
         assert_eq!(spec.genesis_header.gas_limit, 30_000_000);
         let token = &spec.alloc[&erc20::TOKEN];
         assert_eq!((token.code.clone(), token.storage.len()), (erc20::code(), 3));

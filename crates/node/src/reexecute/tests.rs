@@ -28,7 +28,7 @@ impl Stopped {
     fn with(workload: Workload) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut generator = Generator::new(workload, 1, 5, ChainSpec::dev().chain_id);
-        let genesis = generator.genesis(GAS_LIMIT).unwrap();
+        let genesis = generator.genesis(GAS_LIMIT, None).unwrap();
         fs::write(folder.path().join("genesis.json"), &genesis).unwrap();
         let spec = std::sync::Arc::new(ChainSpec::from_genesis_json(&genesis).unwrap());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -22,6 +22,7 @@ mod tx;
 pub(crate) use block::receipts_of;
 pub(crate) use filters::Filters;
 use jsonrpsee::RpcModule;
+
 use serde_json::Value;
 
 use crate::{

@@ -1,6 +1,7 @@
 //! `eth_getProof` (EIP-1186).
 
 use banyan_chain::ChainView;
+use banyan_chainspec::Commitment;
 use banyan_commitment::{StorageProof, account_proof};
 use banyan_primitives::{Address, B256, Bytes};
 use serde::Serialize;
@@ -13,9 +14,6 @@ use crate::{
     quantity::{Big, Quantity},
     shared::Shared,
 };
-
-/// Most slots in one request.
-const MAX_SLOTS: usize = 1024;
 
 /// Most accounts and slots taken back for the proof of an older block: some seconds of work.
 const MAX_CHANGES: usize = 100_000;
@@ -47,10 +45,12 @@ pub(super) fn proof(shared: &Shared, mut args: Args<'_>) -> RpcResult<RpcProof> 
     let block: BlockId = args.optional()?.unwrap_or_default();
     let abandoned = args.abandoned();
     args.end()?;
-    if keys.len() > MAX_SLOTS {
-        return Err(RpcError::params(format!("too many slots (max {MAX_SLOTS})")));
+    if shared.spec().commitment != Commitment::Mpt {
+        return Err(RpcError::server(
+            "not supported on a chain with wide state commitment; use banyan_getProof",
+        ));
     }
-    let keys = keys.iter().map(|key| StorageKey::parse(key)).collect::<RpcResult<Vec<_>>>()?;
+    let keys = StorageKey::parse_all(&keys)?;
     let slots: Vec<_> = keys.iter().map(|key| key.slot).collect();
     let view = shared.view();
     let header = block.known_header(&view)?;

@@ -63,7 +63,7 @@ pub(super) fn storage_at(shared: &Shared, mut args: Args<'_>) -> RpcResult<B256>
     Ok(state.storage(&address, slot)?.into())
 }
 
-/// Most slots in one `eth_getStorageValues`.
+/// Most slots in one request.
 const MAX_SLOTS: usize = 1024;
 
 /// `({address: [slot]}, block?)`: the values, 32 bytes each, in the same form.
@@ -113,16 +113,24 @@ pub(super) fn account_info(shared: &Shared, args: Args<'_>) -> RpcResult<Account
 
 /// A slot as callers write it: any hexadecimal text of at most 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StorageKey {
+pub(crate) struct StorageKey {
     /// The slot.
-    pub(super) slot: U256,
+    pub(crate) slot: U256,
     /// Written in full: answered in full.
     is_full: bool,
 }
 
 impl StorageKey {
+    /// Reads the keys of one request.
+    pub(crate) fn parse_all(texts: &[String]) -> RpcResult<Vec<Self>> {
+        if texts.len() > MAX_SLOTS {
+            return Err(RpcError::params(format!("too many slots (max {MAX_SLOTS})")));
+        }
+        texts.iter().map(|text| Self::parse(text)).collect()
+    }
+
     /// Reads a key with geth's complaints.
-    pub(super) fn parse(text: &str) -> RpcResult<Self> {
+    pub(crate) fn parse(text: &str) -> RpcResult<Self> {
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
         if digits.len() > 64 {
             return Err(RpcError::params(format!(
@@ -139,7 +147,7 @@ impl StorageKey {
     }
 
     /// The key as proofs repeat it.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         if self.is_full { B256::from(self.slot).to_string() } else { format!("{:#x}", self.slot) }
     }
 }

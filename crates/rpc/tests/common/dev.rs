@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
+use banyan_chainspec::ChainSpec;
 use banyan_primitives::{B256, Bytes, Encodable2718, Signature, Transaction, TxKind, U256, b256};
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 
-use super::Node;
+use super::{Node, testdata};
 
 /// First of the well-known dev accounts.
 pub const DEV_KEY: B256 =
@@ -21,6 +22,13 @@ fb94dd94deaddeaddeaddeaddeaddeaddeaddeaddead000194420000000000000000000000000000
 0000000000000000000000000000000000000000000000342770c000000000000000000000000000000000000000000\
 00000000000000000000001c50085cc37112394b38ef2d85574379f6311656e9df06299939d54a269f2a8d800000000\
 0000000000000000f39fd6e51aad88f6f4ce6ab8827279cfffb922660000000000000000000000000190";
+
+/// The development chain with `wide` commitment, lag 2.
+pub fn wide_spec() -> ChainSpec {
+    let genesis = std::fs::read_to_string(testdata().join("../genesis/dev.json")).unwrap();
+    let wide = r#""config": {"commitment": {"kind": "wide", "lag": 2}, "#;
+    ChainSpec::from_genesis_json(&genesis.replacen(r#""config": {"#, wide, 1)).unwrap()
+}
 
 /// A signed transaction of the dev account, encoded.
 pub fn signed(nonce: u64, to: TxKind, input: Bytes) -> Bytes {

@@ -34,7 +34,8 @@ impl Node {
     pub fn start_with(spec: ChainSpec, config: RpcConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let spec = Arc::new(spec);
-        let options = DatabaseOptions { max_size: 1 << 30, ..Default::default() };
+        let keys = spec.commitment.keys();
+        let options = DatabaseOptions { max_size: 1 << 30, keys, ..Default::default() };
         let database = Database::open(folder.path(), options).unwrap();
         let chain = ChainHandle::start(spec.clone(), database, ChainConfig::default()).unwrap();
         let pool = PoolHandle::new(spec, PoolConfig::default(), chain.view().head().clone());

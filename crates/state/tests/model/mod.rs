@@ -4,7 +4,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use banyan_primitives::{
-    Account, AccountDiff, Address, B256, BlockRef, Bytes, StateDiff, StateSource, U256, keccak256,
+    Account, AccountDiff, Address, B256, BlockRef, Bytes, KeyRule, StateDiff, StateSource, U256,
+    keccak256,
     trie::{Leaf, Nibbles, NodeChanges, NodeDiff, StorageNodeDiff, TrieId, TrieSource},
 };
 use banyan_state::{GenesisAccount, Layer, StateView, write_genesis, write_nodes};
@@ -131,7 +132,8 @@ impl Model {
                 storage.nodes.extend(after.map(|((_, path), node)| (*path, Some(node.clone()))));
             }
         }
-        let layer = Arc::new(Layer::new(block, before.block, &diff).with_nodes(nodes));
+        let layer =
+            Arc::new(Layer::new(KeyRule::Keccak, block, before.block, &diff).with_nodes(nodes));
         self.blocks.push(ModelBlock { block, parent, state, layer });
         self.blocks.len() - 1
     }

@@ -11,7 +11,7 @@ use crate::{report, source};
 const LAYERS: &[(&str, &[&str])] = &[
     ("wide-proof", &[]),
     ("primitives", &["wide-proof"]),
-    ("chainspec", &["primitives"]),
+    ("chainspec", &["wide-proof", "primitives"]),
     ("storage", &["primitives"]),
     ("consensus", &["primitives", "chainspec"]),
     ("state", &["wide-proof", "primitives", "storage"]),

@@ -27,6 +27,7 @@ const TIMERS: &[(&str, &str)] = &[
     ("crates/chain/src/insert.rs", "metric timer"),
     ("crates/chain/src/persist.rs", "metric timer"),
     ("crates/chain/src/replay.rs", "time told in the log"),
+    ("crates/chain/src/roots.rs", "metric timer"),
     ("crates/chain/src/seal.rs", "metric timer"),
     ("crates/executor/src/simulate.rs", "deadline of a simulated call"),
     ("crates/storage/src/env.rs", "age of read transactions"),

@@ -21,7 +21,7 @@ use revm::database::{CacheDB, EmptyDB};
 
 pub(crate) use self::{
     blocks::{Fixtures, MAINNET, OP},
-    uniswap_v2::SWEEP,
+    uniswap_v3::SWEEP,
 };
 use crate::lean;
 
@@ -66,7 +66,7 @@ pub(crate) fn all(gas: Option<u64>, fixtures: Option<Fixtures>) -> Vec<Plan> {
         plans.extend(tokens::published(gas, &fixtures));
         plans.extend(uniswap_v2::plans(gas, &fixtures));
         plans.extend(uniswap_v3::plans(gas, &fixtures));
-        plans.extend(uniswap_v2::sweep(gas, &fixtures));
+        plans.extend(uniswap_v3::sweep(gas, &fixtures));
         plans.extend(blocks::plans(&fixtures));
     }
     plans

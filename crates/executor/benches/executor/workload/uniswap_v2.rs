@@ -26,48 +26,26 @@ const ROUTER_CODE: B256 =
     b256!("0xa324bc7db3d091b6f1a2d526e48a9c7039e03b3cc35f7d44b15ac7a1544c11d2");
 const PAIR_CODE: B256 = b256!("0x5b83bdbcc56b2e630f2807bbadd2b0c21619108066b92a58de081261089e9ce5");
 
-/// Steps of the conflict sweep.
-const SHARES: [u64; 11] = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
-/// Name of the sweep's workloads; their share of swaps on one pool follows, in percent.
-pub(crate) const SWEEP: &str = "conflict";
-
 /// Each swap on a pool of its own; all on one.
 pub(super) fn plans(gas: u64, fixtures: &Rc<Fixtures>) -> Vec<Plan> {
-    let plan = |(name, share): (&str, u64)| {
+    let plan = |(name, one): (&str, bool)| {
         let fixtures = Rc::clone(fixtures);
-        Plan::new(name, move |name| swaps(name, gas, share, &fixtures))
+        Plan::new(name, move |name| swaps(name, gas, one, &fixtures))
     };
-    [("amm v2, independent", 0), ("amm v2, one pool", 100)].into_iter().map(plan).collect()
+    [("amm v2, independent", false), ("amm v2, one pool", true)].into_iter().map(plan).collect()
 }
 
-/// From no swap to all swaps on one pool, the others on pools of their own.
-pub(super) fn sweep(gas: u64, fixtures: &Rc<Fixtures>) -> Vec<Plan> {
-    let plan = |share| {
-        let fixtures = Rc::clone(fixtures);
-        let name = format!("{SWEEP}, {share} %");
-        Plan::new(name, move |name| swaps(name, gas, share, &fixtures))
-    };
-    SHARES.into_iter().map(plan).collect()
-}
-
-/// `share` percent of the swaps, spread over the block, are on pool 0.
-fn swaps(name: String, gas: u64, share: u64, fixtures: &Fixtures) -> Workload {
+fn swaps(name: String, gas: u64, one: bool, fixtures: &Fixtures) -> Workload {
     let count = gas / SWAP_GAS;
     let mut state = funded(count);
     state.insert(ROUTER, 1, U256::ZERO, fixtures.code(ROUTER_CODE), []);
-    let mut hot = Pool::new(0, fixtures);
-    let mut calls = Vec::new();
-    for n in 0..count {
-        // A permutation of the residues: any share is evenly spread.
-        if n * 37 % 100 < share {
-            calls.push(hot.swap(n));
-        } else {
-            let mut pool = Pool::new(n + 1, fixtures);
-            calls.push(pool.swap(n));
-            pool.put(&mut state, fixtures);
-        }
+    let mut pools: Vec<_> =
+        (0..if one { 1 } else { count }).map(|number| Pool::new(number, fixtures)).collect();
+    let last = pools.len() - 1;
+    let calls: Vec<_> = (0..count).map(|n| pools[last.min(n as usize)].swap(n)).collect();
+    for pool in pools {
+        pool.put(&mut state, fixtures);
     }
-    hot.put(&mut state, fixtures);
     Workload::synthetic(name, GAS_LIMIT, calls, state)
 }
 

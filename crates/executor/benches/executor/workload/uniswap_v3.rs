@@ -37,26 +37,49 @@ const MODEL_TOKENS: [Address; 2] = [
 ];
 const FEE: u64 = 3_000;
 
+/// Steps of the conflict sweep.
+const SHARES: [u64; 11] = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
+/// Name of the sweep's workloads; their share of swaps on one pool follows, in percent.
+pub(crate) const SWEEP: &str = "conflict";
+
 /// Each swap on a pool of its own; all on one.
 pub(super) fn plans(gas: u64, fixtures: &Rc<Fixtures>) -> Vec<Plan> {
-    let plan = |(name, one): (&str, bool)| {
+    let plan = |(name, share): (&str, u64)| {
         let fixtures = Rc::clone(fixtures);
-        Plan::new(name, move |name| swaps(name, gas, one, &fixtures))
+        Plan::new(name, move |name| swaps(name, gas, share, &fixtures))
     };
-    [("amm v3, independent", false), ("amm v3, one pool", true)].into_iter().map(plan).collect()
+    [("amm v3, independent", 0), ("amm v3, one pool", 100)].into_iter().map(plan).collect()
 }
 
-fn swaps(name: String, gas: u64, one: bool, fixtures: &Fixtures) -> Workload {
+/// From no swap to all swaps on one pool, the others on pools of their own. No program answers these,
+/// so it is the scheduler that is tested.
+pub(super) fn sweep(gas: u64, fixtures: &Rc<Fixtures>) -> Vec<Plan> {
+    let plan = |share| {
+        let fixtures = Rc::clone(fixtures);
+        let name = format!("{SWEEP}, {share} %");
+        Plan::new(name, move |name| swaps(name, gas, share, &fixtures))
+    };
+    SHARES.into_iter().map(plan).collect()
+}
+
+/// `share` percent of the swaps, spread over the block, are on pool 0.
+fn swaps(name: String, gas: u64, share: u64, fixtures: &Fixtures) -> Workload {
     let count = gas / SWAP_GAS;
     let mut state = funded(count);
     state.insert(ROUTER, 1, U256::ZERO, fixtures.code(ROUTER_CODE), []);
-    let mut pools: Vec<_> =
-        (0..if one { 1 } else { count }).map(|number| Pool::new(number, fixtures)).collect();
-    let last = pools.len() - 1;
-    let calls: Vec<_> = (0..count).map(|n| pools[last.min(n as usize)].swap(n)).collect();
-    for pool in pools {
-        pool.put(&mut state, fixtures);
+    let mut hot = Pool::new(0, fixtures);
+    let mut calls = Vec::new();
+    for n in 0..count {
+        // A permutation of the residues: any share is evenly spread.
+        if n * 37 % 100 < share {
+            calls.push(hot.swap(n));
+        } else {
+            let mut pool = Pool::new(n + 1, fixtures);
+            calls.push(pool.swap(n));
+            pool.put(&mut state, fixtures);
+        }
     }
+    hot.put(&mut state, fixtures);
     Workload::synthetic(name, GAS_LIMIT, calls, state)
 }
 

@@ -69,7 +69,7 @@ pub fn bench_ingest(config: &IngestConfig) -> Result<IngestReport, NodeError> {
     let requests = directory.path().join("requests");
     let mut generator =
         Generator::new(Workload::Transfers, 1, config.senders, ChainSpec::dev().chain_id);
-    let genesis = generator.genesis(GAS_LIMIT)?;
+    let genesis = generator.genesis(GAS_LIMIT, None)?;
     write_requests(&mut generator, config, &requests)?;
     let spec = ChainSpec::from_genesis_json(&genesis)
         .map_err(|error| NodeError::Bench(error.to_string()))?;
