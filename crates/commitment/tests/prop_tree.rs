@@ -46,6 +46,10 @@ fn check(run: Run) {
         assert_eq!(output.root, expected.root, "block {block} of {run:?}");
         assert!(output == expected, "nodes or storage roots of block {block} of {run:?}");
         state.apply(&diff, &output.nodes);
+        if rng.random() {
+            trees.settle(output.root);
+        }
+        assert!(trees.bytes() <= run.budget.saturating_add(run.budget / 4).max(400));
         if block % 4 == 0 {
             assert_eq!(output.root, rebuild(&state).expect("a sound state").root);
             assert_eq!(output.root, alloy_state_root(&state), "block {block} of {run:?}");
@@ -138,6 +142,28 @@ fn threads_may_ask_for_siblings_at_the_same_time() {
         let nodes = state_root(&state, diff).expect("a sound state").nodes;
         state.apply(diff, &nodes);
     }
+}
+
+/// Blocks that touch other keys each: what was not used for long is let go, and not all of it.
+#[test]
+fn a_tree_keeps_to_its_budget() {
+    let rng = &mut rng(7);
+    let pool = Pool::new(rng, Shape::Uniform, 4000);
+    let budget = 300_000;
+    let (trees, mut state) = (Trees::new(budget), MemoryTrie::default());
+    let mut full = 0;
+    for block in 0..200 {
+        let accounts = pool.accounts.iter().skip(block * 20 % 4000).take(20);
+        let mut diff = HashedDiff::default();
+        diff.accounts = accounts.map(|key| (*key, Some(common::random_account(rng)))).collect();
+        let output = trees.state_root(&state, &diff).expect("a sound state");
+        assert!(output == state_root(&state, &diff).expect("a sound state"));
+        state.apply(&diff, &output.nodes);
+        trees.settle(output.root);
+        assert!(trees.bytes() <= budget + budget / 4);
+        full += usize::from(trees.bytes() > budget / 2);
+    }
+    assert!(full > 60, "more than half full after {full} blocks of 200");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! State roots with 10^6 keys in memory: the tree that is kept against the walker over stored nodes,
-//! on the same blocks in turns. Processor time, medians.
+//! State roots with 10^6 keys in memory: the `mpt` tree that is kept, the `wide` one, and the walker
+//! over stored nodes, on the same blocks in turns. Processor time, medians.
 //!
 //! ```text
 //! cargo bench -p banyan-commitment --bench tree -- [keys] [rounds] [threads] [batch]
@@ -15,7 +15,10 @@ mod workload;
 
 use std::env;
 
-use banyan_commitment::{Trees, state_root};
+use banyan_commitment::{
+    Trees, state_root,
+    wide::{WideTree, wide_rebuild},
+};
 use banyan_primitives::keccak256;
 use measure::{Times, time};
 use workload::Workload;
@@ -73,27 +76,45 @@ fn profile(mut workload: Workload, rounds: usize, batch: usize) {
 
 fn measure(mut workload: Workload, rounds: usize) {
     let trees = full(&mut workload);
+    let mut wide_tree = WideTree::build(&workload.state, 2).expect("memory does not fail");
     for batch in BATCHES {
-        let (mut tree, mut walker) = (Times::default(), Times::default());
+        let mut times: [Times; 3] = Default::default();
         for round in 0..rounds + 1 {
             let diff = workload.block(batch);
             let source = &workload.state;
-            let kept = || trees.state_root(source, &diff).expect("memory does not fail");
-            let walked = || state_root(source, &diff).expect("memory does not fail");
-            // Each other round the other one goes first; the first round is not counted.
-            let early = (round % 2 == 0).then(|| walker.add(round, time(walked)));
-            let output = tree.add(round, time(kept));
-            let other = early.unwrap_or_else(|| walker.add(round, time(walked)));
-            assert_eq!(output.root, other.root);
-            workload.state.apply(&diff, &output.nodes);
+            let mut roots = [None, None];
+            // Each round another one goes first; the first round is not counted.
+            for turn in 0..3 {
+                let contender = (round + turn) % 3;
+                let times = &mut times[contender];
+                match contender {
+                    0 => {
+                        roots[0] = Some(times.add(round, time(|| trees.state_root(source, &diff))))
+                    }
+                    1 => roots[1] = Some(times.add(round, time(|| state_root(source, &diff)))),
+                    _ => {
+                        times
+                            .add(round, time(|| wide_tree.advance(source, &diff)))
+                            .expect("memory");
+                    }
+                }
+            }
+            let [kept, walked] = roots.map(|root| root.expect("a turn").expect("memory"));
+            assert_eq!(kept.root, walked.root);
+            workload.state.apply(&diff, &kept.nodes);
         }
-        let bytes = trees.bytes() >> 20;
+        let [mpt, walker, wide] = &times;
         println!(
-            "{:8} {batch:6}  tree {}  walker {}  {:.2}x  {bytes} MiB",
+            "{:8} {batch:6}  mpt {}  walker {} {:.2}x  wide {}  mpt/wide {:.2}",
             workload.name,
-            tree.report(batch),
+            mpt.report(batch),
             walker.report(batch),
-            walker.cpu() / tree.cpu(),
+            walker.cpu() / mpt.cpu(),
+            wide.report(batch),
+            mpt.cpu() / wide.cpu(),
         );
     }
+    let expected = wide_rebuild(&workload.state).expect("memory does not fail");
+    assert_eq!(wide_tree.root(), expected);
+    println!("{:8} mpt {} MiB", workload.name, trees.bytes() >> 20);
 }

@@ -94,15 +94,14 @@ impl<'a, const N: usize> Lanes<'a, N> {
         let mut next = messages(buffer, ends).enumerate();
         let mut lanes = Self { states: [[0; N]; 25], lanes: [None; N] };
         loop {
-            let mut done = [None; N];
             let mut busy = false;
-            for lane in 0..N {
+            let done: [_; N] = std::array::from_fn(|lane| {
                 if lanes.lanes[lane].is_none() {
                     lanes.start(lane, &mut next, out);
                 }
-                done[lane] = lanes.absorb(lane);
-                busy |= lanes.lanes[lane].is_some() || done[lane].is_some();
-            }
+                busy |= lanes.lanes[lane].is_some();
+                lanes.absorb(lane)
+            });
             if !busy {
                 return;
             }

@@ -1,4 +1,7 @@
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use banyan_primitives::{
     B256, EMPTY_ROOT_HASH,
@@ -30,18 +33,21 @@ const MAX_PATCHES: usize = 8;
 #[derive(Debug)]
 pub struct Trees {
     budget: usize,
-    state: RwLock<State>,
+    /// Never held while anything is read or computed: both may wait for other threads.
+    state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    accounts: Trie,
+    /// Whoever computes or reads ahead holds it, too. Mostly nobody does when a patch is applied, and
+    /// the nodes are changed in place; else those on the way are copied.
+    accounts: Arc<Trie>,
     /// Batches applied.
     epoch: u32,
     /// How many of the last batches are kept.
     window: u32,
     patches: Vec<Pending>,
-    reads: Reads,
+    reads: Arc<Reads>,
 }
 
 /// A patch on the state where the tree stands, and the root of the state after it.
@@ -57,10 +63,10 @@ const KEYS_PER_TASK: usize = 16;
 impl Trees {
     /// A tree that takes up to about `budget` bytes, at first empty.
     pub fn new(budget: usize) -> Self {
-        let accounts = Trie::unloaded(EMPTY_ROOT_HASH);
-        let reads = Reads::new(budget / 8);
+        let accounts = Arc::new(Trie::unloaded(EMPTY_ROOT_HASH));
+        let reads = Arc::new(Reads::new(budget / 8));
         let state = State { accounts, epoch: 0, window: u32::MAX, patches: Vec::new(), reads };
-        Self { budget, state: RwLock::new(state) }
+        Self { budget, state: Mutex::new(state) }
     }
 
     /// Root after `diff` on the state of `parent`, as [`crate::state_root`] computes it. What is in
@@ -72,11 +78,11 @@ impl Trees {
     ) -> Result<RootOutput, CommitmentError> {
         let root = reader::Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
         let (output, patch) = {
-            let state = self.at(root);
-            let reads = Reader { reads: &state.reads, keeps: false };
-            compute((&state.accounts, reads), parent, diff)?
+            let (accounts, reads) = self.lock().at(root, self.budget);
+            let reads = Reader { reads: &reads, keeps: false };
+            compute((&accounts, reads), parent, diff)?
         };
-        let mut state = self.write();
+        let mut state = self.lock();
         if state.accounts.root == root && output.root != root {
             state.patches.retain(|pending| pending.root != output.root);
             if state.patches.len() == MAX_PATCHES {
@@ -85,6 +91,15 @@ impl Trees {
             state.patches.push(Pending { root: output.root, patch });
         }
         Ok(output)
+    }
+
+    /// Moves the tree to the state with this root, if that is one patch ahead: off the critical path,
+    /// when it is clear that the next block builds on it. Without this the next root does it.
+    pub fn settle(&self, root: B256) {
+        let mut state = self.lock();
+        if state.patches.iter().any(|patch| patch.root == root) {
+            state.move_to(root, self.budget);
+        }
     }
 
     /// Reads ahead what changes of these accounts and slots will need, hashed addresses with hashed
@@ -97,15 +112,15 @@ impl Trees {
         keys: &[(B256, Vec<B256>)],
     ) -> Result<(), CommitmentError> {
         let root = reader::Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
-        let knows = |state: &State| {
-            state.accounts.root == root || state.patches.iter().any(|patch| patch.root == root)
+        let (accounts, reads) = {
+            let mut state = self.lock();
+            let ahead = state.patches.iter().any(|patch| patch.root == root);
+            if state.accounts.root != root && !ahead {
+                return Ok(());
+            }
+            state.at(root, self.budget)
         };
-        if !knows(&self.read()) {
-            return Ok(());
-        }
-        let state = self.at(root);
-        let State { accounts, reads, .. } = &*state;
-        let reads = Reader { reads, keeps: true };
+        let (accounts, reads) = (&*accounts, Reader { reads: &reads, keeps: true });
         let empty = Trie::unloaded(EMPTY_ROOT_HASH);
         keys.par_iter().with_min_len(KEYS_PER_TASK).try_for_each(|(account, slots)| {
             reveal(reads, parent, TrieId::Accounts, Some(accounts), account)?;
@@ -118,40 +133,39 @@ impl Trees {
 
     /// Bytes that the tree takes, about.
     pub fn bytes(&self) -> usize {
-        self.read().accounts.bytes
+        self.lock().accounts.bytes
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The tree at the state with this root.
-    fn at(&self, root: B256) -> RwLockReadGuard<'_, State> {
-        let state = self.read();
-        if state.accounts.root == root {
-            return state;
-        }
-        drop(state);
-        let mut state = self.write();
-        if state.accounts.root != root {
-            state.move_to(root, self.budget);
-        }
-        RwLockWriteGuard::downgrade(state)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    /// The tree at the state with this root.
+    fn at(&mut self, root: B256, budget: usize) -> (Arc<Trie>, Arc<Reads>) {
+        if self.accounts.root != root {
+            self.move_to(root, budget);
+        }
+        (Arc::clone(&self.accounts), Arc::clone(&self.reads))
+    }
+
     fn move_to(&mut self, root: B256, budget: usize) {
-        self.reads.clear();
-        let mut patches = std::mem::take(&mut self.patches);
+        match Arc::get_mut(&mut self.reads) {
+            Some(reads) => reads.clear(),
+            None => self.reads = Arc::new(Reads::new(budget / 8)),
+        }
+        let mut patches = mem::take(&mut self.patches);
         match patches.iter().position(|pending| pending.root == root) {
-            None => self.accounts = Trie::unloaded(root),
+            None => self.restart(root),
             Some(index) => self.apply(patches.swap_remove(index).patch, budget),
         }
+    }
+
+    /// Forgets the tree.
+    fn restart(&mut self, root: B256) {
+        let old = mem::replace(&mut self.accounts, Arc::new(Trie::unloaded(root)));
+        rayon::spawn(|| drop(old)); // it may be large
     }
 
     fn apply(&mut self, patch: BlockPatch, budget: usize) {
@@ -159,7 +173,7 @@ impl State {
         self.epoch += 1;
         let oldest = self.epoch.saturating_sub(self.window);
         let mut applier = Applier { epoch: self.epoch, oldest, storage, grown: 0 };
-        applier.trie(&mut self.accounts, &mut patch, trie);
+        applier.trie(Arc::make_mut(&mut self.accounts), &mut patch, trie);
         let bytes = self.accounts.bytes;
         if bytes > budget {
             self.window = self.window.min(self.epoch) / 4 * 3;
@@ -168,7 +182,7 @@ impl State {
         }
         if bytes > budget.saturating_add(budget / 4) {
             // Letting go on the way was too slow.
-            self.accounts = Trie::unloaded(self.accounts.root);
+            self.restart(self.accounts.root);
         }
     }
 }
