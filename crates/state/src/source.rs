@@ -41,7 +41,7 @@ impl TrieSource for FlatState<'_> {
         trie: TrieId,
         prefix: &Nibbles,
     ) -> Result<Option<(Nibbles, Bytes)>, SourceError> {
-        first_node(self.txn, &[], trie, prefix)
+        Ok(self.txn.first_trie_node(trie, prefix)?)
     }
 
     fn leaves(
@@ -183,6 +183,9 @@ pub(crate) fn first_node(
         if wiped {
             break;
         }
+    }
+    if sources.is_empty() && !wiped {
+        return Ok(txn.first_trie_node(trie, prefix)?);
     }
     if !wiped {
         sources.push(Box::new(Nodes { txn, trie, prefix: *prefix, next: Some(*prefix) }));

@@ -204,6 +204,21 @@ pub trait StateRead: Read {
         })
     }
 
+    /// The first stored node of a trie, in order of path, whose path starts with `prefix`.
+    fn first_trie_node(
+        &self,
+        trie: TrieId,
+        prefix: &Nibbles,
+    ) -> Result<Option<(Nibbles, Bytes)>, StorageError> {
+        let (table, key) = node_key(trie, prefix);
+        let above = key.len() - prefix.len();
+        let found = self.first(table, &key, &key)?;
+        let node = |(key, node): (Vec<u8>, Vec<u8>)| {
+            Ok((decode_path(key.get(above..).unwrap_or_default())?, Bytes::from(node)))
+        };
+        found.map(node).transpose()
+    }
+
     /// Stored nodes of a trie whose path starts with `prefix` and is ≥ `from`, in order of path, at
     /// most `limit`.
     fn trie_nodes(

@@ -53,7 +53,7 @@ impl Context {
             0xd2, 0x75, 0x6e, 0x99,
         ],
     };
-    /// Inner nodes.
+    /// Keys of inner nodes.
     pub const INNER: Self = Self {
         name: "banyan/wide/inner/v1",
         key: [
@@ -99,9 +99,17 @@ pub fn leaf(id: &Hash, value: &Hash) -> Hash {
     Context::LEAF.hash(&words(id, value))
 }
 
-/// Hash of a subtree with at least two leaves.
-pub fn inner(left: &Hash, right: &Hash) -> Hash {
-    Context::INNER.hash(&words(left, right))
+/// Hash of a subtree with at least two leaves, whose paths agree on the first `depth` bits and part at
+/// the next one: Blake3 `keyed_hash` of its halves under [`inner_key`].
+pub fn inner(depth: usize, left: &Hash, right: &Hash) -> Hash {
+    *blake3::keyed_hash(&inner_key(depth), &words(left, right)).as_bytes()
+}
+
+/// Key of the inner nodes at `depth`: of the depth as a word and a zero word.
+pub fn inner_key(depth: usize) -> Hash {
+    let mut word = EMPTY;
+    word[24..].copy_from_slice(&(depth as u64).to_be_bytes());
+    Context::INNER.hash(&words(&word, &EMPTY))
 }
 
 fn words(first: &Hash, second: &Hash) -> [u8; 64] {

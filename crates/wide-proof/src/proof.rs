@@ -5,11 +5,12 @@ use crate::{EMPTY, Hash, Key, inner, leaf};
 /// What stands where a proof ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End<'a> {
-    /// Nothing: the key is absent.
+    /// Nothing: the whole state is empty.
     Empty,
     /// The leaf of the key, with this value.
     Found(&'a Hash),
-    /// The leaf of another id, alone in its subtree: the key is absent.
+    /// The leaf of another id. Where the path of the key turns at every branch there is this leaf, so
+    /// the key is absent.
     Other {
         /// Id of the leaf.
         id: &'a Hash,
@@ -20,31 +21,32 @@ pub enum End<'a> {
 
 /// The way from the root towards a key, read from bytes without copying them.
 ///
-/// Bytes: kind of the end (0, 1, 2) ‖ depth `d` (2, big-endian) ‖ bitmap of `⌈d / 8⌉` bytes (bit `i`,
-/// counted from the highest of the first byte: the sibling at depth `i` is not empty; bits beyond
-/// `d` are zero) ‖ those siblings, deepest first ‖ the end: nothing, or value, or id ‖ value.
+/// Bytes: kind of the end (0, 1, 2) ‖ length `n` of the bitmap in bits (2, big-endian) ‖ bitmap of
+/// `⌈n / 8⌉` bytes (bit `i`, counted from the highest of the first byte: paths part at depth `i`; the
+/// last of the `n` is set, those beyond are not) ‖ the other half at each of these depths, deepest
+/// first ‖ the end: nothing, or value, or id ‖ value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof<'a> {
     /// What stands at its end.
     pub end: End<'a>,
-    /// Depth of the end.
-    pub depth: usize,
-    /// Which siblings are not empty.
+    /// Length of the bitmap, bits.
+    pub bits: usize,
+    /// At which depths there is a branch.
     pub bitmap: &'a [u8],
-    /// The siblings that are not empty, deepest first.
+    /// The other half at each branch, deepest first.
     pub siblings: &'a [Hash],
 }
 
-/// Deepest end: that of a slot's path.
-const MAX_DEPTH: usize = 320;
+/// Of a path.
+const MAX_BITS: usize = 320;
 
 /// No encoded proof is longer, bytes.
-pub const MAX_ENCODED: usize = 3 + MAX_DEPTH / 8 + MAX_DEPTH * 32 + 64;
+pub const MAX_ENCODED: usize = 3 + MAX_BITS / 8 + MAX_BITS * 32 + 64;
 
 /// Why a proof proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProofError {
-    /// The bytes are no proof for a key of this kind.
+    /// The bytes are no proof.
     Malformed,
     /// The proof leads to another root.
     OtherRoot,
@@ -75,13 +77,13 @@ impl<'a> Proof<'a> {
 
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let ([kind, high, low], rest) = bytes.split_first_chunk::<3>()?;
-        let depth = usize::from(u16::from_be_bytes([*high, *low]));
-        if depth > MAX_DEPTH {
+        let bits = usize::from(u16::from_be_bytes([*high, *low]));
+        if bits > MAX_BITS {
             return None;
         }
-        let (bitmap, rest) = rest.split_at_checked(depth.div_ceil(8))?;
-        let beyond = !depth % 8 + 1;
-        if beyond < 8 && bitmap.last()? << (8 - beyond) != 0 {
+        let (bitmap, rest) = rest.split_at_checked(bits.div_ceil(8))?;
+        let unused = bitmap.len() * 8 - bits;
+        if bitmap.last().is_some_and(|last| last.trailing_zeros() as usize != unused) {
             return None;
         }
         let count: u32 = bitmap.iter().map(|byte| byte.count_ones()).sum();
@@ -89,19 +91,16 @@ impl<'a> Proof<'a> {
         let (siblings, _) = siblings.as_chunks::<32>();
         let (end, []) = end.as_chunks::<32>() else { return None };
         let end = match (kind, end) {
-            (0, []) => End::Empty,
+            (0, []) if bits == 0 => End::Empty,
             (1, [value]) => End::Found(value),
             (2, [id, value]) => End::Other { id, value },
             _ => return None,
         };
-        (!siblings.contains(&EMPTY)).then_some(Self { end, depth, bitmap, siblings })
+        Some(Self { end, bits, bitmap, siblings })
     }
 
     /// As [`verify`].
     pub fn verify(&self, root: &Hash, key: &Key) -> Result<Option<Hash>, ProofError> {
-        if self.depth > key.bits() {
-            return Err(ProofError::Malformed);
-        }
         let mut hash = match self.end {
             End::Empty => EMPTY,
             End::Found(value) => leaf(key.id(), value),
@@ -109,13 +108,14 @@ impl<'a> Proof<'a> {
             End::Other { id, value } => leaf(id, value),
         };
         let mut siblings = self.siblings.iter();
-        for depth in (0..self.depth).rev() {
-            let present = self.bitmap.get(depth / 8).is_some_and(|b| b >> (7 - depth % 8) & 1 == 1);
-            let sibling = match present {
-                true => siblings.next().ok_or(ProofError::Malformed)?,
-                false => &EMPTY,
-            };
-            hash = if key.bit(depth) { inner(sibling, &hash) } else { inner(&hash, sibling) };
+        for depth in (0..self.bits).rev() {
+            if self.bitmap.get(depth / 8).is_some_and(|byte| byte >> (7 - depth % 8) & 1 == 1) {
+                let sibling = siblings.next().ok_or(ProofError::Malformed)?;
+                hash = match key.bit(depth) {
+                    true => inner(depth, sibling, &hash),
+                    false => inner(depth, &hash, sibling),
+                };
+            }
         }
         match self.end {
             _ if hash != *root => Err(ProofError::OtherRoot),

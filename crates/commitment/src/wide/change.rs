@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 
 use banyan_primitives::{
-    Account, B256, U256,
+    B256, U256,
     trie::{HashedDiff, HashedStorageDiff, Leaf, TrieSource},
 };
 
@@ -22,11 +22,7 @@ pub(crate) fn changes<S: TrieSource>(
     let slots: usize = diff.storage.values().map(|storage| storage.slots.len()).sum();
     let mut changes = Vec::with_capacity(diff.accounts.len() + slots);
     for (id, account) in &diff.accounts {
-        // An account is listed with its slots even if its own leaf, which does not tell of them,
-        // stays as it is: to look is cheaper than to hash its bucket again.
-        if !diff.storage.contains_key(id) || self::account(parent, id)? != *account {
-            changes.push((Spot::account(id), account.map(Leaf::Account)));
-        }
+        changes.push((Spot::account(id), account.map(Leaf::Account)));
     }
     for (id, storage) in &diff.storage {
         if storage.wiped {
@@ -41,10 +37,20 @@ pub(crate) fn changes<S: TrieSource>(
     Ok(changes)
 }
 
-fn account<S: TrieSource>(state: &S, id: &B256) -> Result<Option<Account>, CommitmentError> {
-    let mut found = None;
-    state.visit_accounts((id, id), 1, &mut |_, account| found = Some(account))?;
-    Ok(found)
+/// Whether the only change is that of an account, to what it is already: an account is listed with
+/// its slots even if its own leaf, which does not tell of them, stays as it is.
+pub(crate) fn is_idle<S: TrieSource>(
+    parent: &S,
+    changes: &[Change],
+) -> Result<bool, CommitmentError> {
+    let [(spot, after)] = changes else { return Ok(false) };
+    if spot.is_slot() {
+        return Ok(false);
+    }
+    let (id, mut before) = (spot.account_id(), None);
+    parent
+        .visit_accounts((&id, &id), 1, &mut |_, account| before = Some(Leaf::Account(account)))?;
+    Ok(before == *after)
 }
 
 /// The slots that a wipe takes away.
@@ -101,6 +107,8 @@ pub(crate) fn apply(
 
 #[cfg(test)]
 mod tests {
+    use banyan_primitives::Account;
+
     use super::*;
 
     fn slot(byte: u8, value: u64) -> (Spot, Leaf) {

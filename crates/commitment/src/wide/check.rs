@@ -64,8 +64,9 @@ fn check_row<S: TrieSource>(
             }
             Tree::Row(hash) => {
                 let mut below = Task::new(source);
-                let (path, tree) = below.open_row(&prefix)?;
-                stats.rows.push(path);
+                let (place, tree) = below.open_row(&prefix)?;
+                stats.rows.extend(place.nibbles());
+                let tree = below.hang(tree, &place, prefix.depth());
                 let found = check_row(source, below, prefix, tree, stats)?;
                 if found != B256::from(*task.forest.hash(hash)) {
                     return Err(damage(&prefix, "a row has another hash"));
@@ -96,7 +97,7 @@ fn check_bucket<S: TrieSource>(
     let mut forest = Forest::default();
     let leaf = |(spot, leaf): &_| (*spot, forest.leaf(spot, leaf));
     let leaves: Vec<_> = leaves.iter().map(leaf).collect();
-    let hash = forest.subtree(prefix.depth(), &leaves);
+    let hash = forest.subtree(&leaves);
     forest.run();
     Ok(B256::from(*forest.hash(hash)))
 }

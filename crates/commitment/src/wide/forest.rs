@@ -1,8 +1,10 @@
+use std::sync::LazyLock;
+
 use banyan_primitives::{Account, trie::Leaf};
-use banyan_wide_proof::{Context, EMPTY, Hash};
+use banyan_wide_proof::{Context, EMPTY, Hash, inner_key};
 
 use super::{
-    batch::{BatchHasher, Lanes},
+    batch::{BatchHasher, Lanes, Mode},
     path::Spot,
 };
 
@@ -35,6 +37,9 @@ struct Job {
     right: Node,
     out: Node,
 }
+
+/// The keys of inner nodes by depth: as many as a path has bits.
+static INNER_KEYS: LazyLock<[Hash; 320]> = LazyLock::new(|| std::array::from_fn(inner_key));
 
 /// Hashes to be computed together: first what is to be hashed is laid out, then [`Forest::run`] does
 /// it level by level, so that every level is one batch.
@@ -100,8 +105,14 @@ impl Forest {
         }
     }
 
-    /// The inner node at `depth` (0: the root) over two halves, not both of them empty.
+    /// The tree over two halves whose paths part at `depth`; one half alone stands for itself.
     pub(crate) fn inner(&mut self, depth: usize, left: Node, right: Node) -> Node {
+        if left == Node::EMPTY {
+            return right;
+        }
+        if right == Node::EMPTY {
+            return left;
+        }
         let out = self.known(EMPTY);
         if self.levels.len() <= depth {
             self.levels.resize_with(depth + 1, Vec::new);
@@ -110,14 +121,15 @@ impl Forest {
         out
     }
 
-    /// The subtree at `depth` that holds `leaves`, which are in order and agree on the bits above.
-    pub(crate) fn subtree(&mut self, depth: usize, leaves: &[(Spot, Node)]) -> Node {
+    /// The tree of `leaves`, which are in order and have paths of their own.
+    pub(crate) fn subtree(&mut self, leaves: &[(Spot, Node)]) -> Node {
         match leaves {
             [] => Node::EMPTY,
             [(_, leaf)] => *leaf,
-            _ => {
+            [(first, _), .., (last, _)] => {
+                let depth = first.parts_from(last);
                 let (left, right) = halves(depth, leaves);
-                let (left, right) = (self.subtree(depth + 1, left), self.subtree(depth + 1, right));
+                let (left, right) = (self.subtree(left), self.subtree(right));
                 self.inner(depth, left, right)
             }
         }
@@ -130,18 +142,19 @@ impl Forest {
 
     fn run_with(&mut self, hasher: &impl BatchHasher) {
         let mut values = vec![EMPTY; self.records.len()];
-        hasher.hash(&Context::RECORD, &self.records, &mut values);
+        hasher.hash(Mode::Derive(&Context::RECORD), &self.records, &mut values);
         for (leaf, value) in self.record_leaves.iter().zip(values) {
             self.leaves[*leaf][32..].copy_from_slice(&value);
         }
         self.leaf_hashes = vec![EMPTY; self.leaves.len()];
-        hasher.hash(&Context::LEAF, &self.leaves, &mut self.leaf_hashes);
+        hasher.hash(Mode::Derive(&Context::LEAF), &self.leaves, &mut self.leaf_hashes);
         let (mut blocks, mut hashes) = (Vec::new(), Vec::new());
         while let Some(jobs) = self.levels.pop() {
+            let Some(key) = INNER_KEYS.get(self.levels.len()) else { continue };
             blocks.clear();
             blocks.extend(jobs.iter().map(|job| words(self.hash(job.left), self.hash(job.right))));
             hashes.resize(jobs.len(), EMPTY);
-            hasher.hash(&Context::INNER, &blocks, &mut hashes);
+            hasher.hash(Mode::Keyed(key), &blocks, &mut hashes);
             for (job, hash) in jobs.iter().zip(&hashes) {
                 self.hashes[job.out.0 as usize] = *hash;
             }

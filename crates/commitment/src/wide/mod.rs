@@ -10,11 +10,13 @@ mod check;
 mod forest;
 mod leaves;
 mod path;
+mod prove;
 mod rebuild;
 mod tree;
 mod update;
 
-pub use batch::{BatchHasher, Lanes, Scalar};
+pub use batch::{BatchHasher, Lanes, Mode, Scalar};
 pub use check::{WideStats, wide_check};
+pub use prove::{WideProof, wide_proof};
 pub use rebuild::wide_rebuild;
 pub use update::{wide_root, wide_stored_root};

@@ -43,6 +43,15 @@ impl Spot {
         id
     }
 
+    /// The first bit in which the paths differ; past the end if they do not.
+    pub(crate) fn parts_from(&self, other: &Self) -> usize {
+        let bytes = self.path.iter().zip(&other.path).enumerate();
+        let mut differing = bytes.filter(|(_, (a, b))| a != b);
+        differing
+            .next()
+            .map_or(LONGEST * 8, |(at, (a, b))| at * 8 + (a ^ b).leading_zeros() as usize)
+    }
+
     /// True only of ids that collide.
     pub(crate) fn same_path(&self, other: &Self) -> bool {
         self.path == other.path
@@ -84,6 +93,18 @@ impl Prefix {
     /// Its length.
     pub(crate) fn depth(&self) -> usize {
         self.bits
+    }
+
+    /// Its first `bits`, which are no more than it has.
+    pub(crate) fn first(&self, bits: usize) -> Self {
+        let mut path = self.path;
+        if let Some(byte) = path.get_mut(bits / 8) {
+            *byte &= !(0xff >> (bits % 8));
+        }
+        if let Some(rest) = path.get_mut(bits / 8 + 1..) {
+            rest.fill(0);
+        }
+        Self { path, bits }
     }
 
     /// The prefix one bit longer.
@@ -159,6 +180,8 @@ mod tests {
         let (first, last) = prefix.ends();
         assert_eq!((first[0], last[0], last[39]), (0xa0, 0xbf, 0xff));
         assert_eq!(prefix.nibbles(), None);
+        assert_eq!(prefix.first(2), Prefix::ROOT.child(true).child(false));
+        assert_eq!(prefix.first(3), prefix);
         let nibbles = Nibbles::from_nibbles([10, 1, 15]);
         assert_eq!(Prefix::of_nibbles(&nibbles).nibbles(), Some(nibbles));
         assert_eq!(Prefix::ROOT.nibbles(), Some(Nibbles::new()));

@@ -121,10 +121,10 @@ impl Trees {
     /// Bytes of a row: number of tags (2, big-endian) ‖ tags in preorder, four a byte from the
     /// highest bits ‖ accounts and slots (1 each) of every bucket ‖ hashes of buckets and rows.
     pub(crate) fn encode(&self, forest: &Forest, tree: Tree) -> Vec<u8> {
-        let mut row = Row::default();
+        let mut row = Row { hashes: Vec::with_capacity(32 * 32), ..Default::default() };
         self.encode_into(forest, tree, &mut row);
         let count = u16::try_from(row.tags).expect("a row has few entries, and they few levels");
-        [&count.to_be_bytes(), &*row.packed, &row.counts, row.hashes.as_flattened()].concat()
+        [&count.to_be_bytes(), &*row.packed, &row.counts, &row.hashes].concat()
     }
 
     fn encode_into(&self, forest: &Forest, tree: Tree, row: &mut Row) {
@@ -132,12 +132,12 @@ impl Trees {
             Tree::Empty => row.tag(EMPTY),
             Tree::Row(hash) => {
                 row.tag(ROW);
-                row.hashes.push(*forest.hash(hash));
+                row.hashes.extend(forest.hash(hash));
             }
             Tree::Bucket(Bucket { hash, accounts, slots }) => {
                 row.tag(BUCKET);
                 row.counts.extend([accounts, slots]);
-                row.hashes.push(*forest.hash(hash));
+                row.hashes.extend(forest.hash(hash));
             }
             Tree::Inner(index) => {
                 row.tag(INNER);
@@ -205,7 +205,7 @@ struct Row {
     tags: usize,
     packed: Vec<u8>,
     counts: Vec<u8>,
-    hashes: Vec<Hash>,
+    hashes: Vec<u8>,
 }
 
 impl Row {

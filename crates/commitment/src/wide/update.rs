@@ -4,19 +4,19 @@ use banyan_primitives::{
 };
 
 use super::{
-    change::{Change, Leaves, apply, changes},
+    change::{Change, Leaves, apply, changes, is_idle},
     forest::{Forest, Node, halves},
     leaves::{damage, distinct, visit_bucket},
-    path::{Prefix, Spot},
+    path::{Prefix, SHARED_BITS, Spot},
     tree::{Bucket, MANY, Tree, Trees},
 };
 use crate::{CommitmentError, RootOutput};
 
 /// A bucket with more leaves is divided.
-const SPLIT: usize = 28;
+const SPLIT: usize = 20;
 /// Two buckets with no more leaves become one. Far below half of [`SPLIT`], so that one leaf coming
 /// and going does not make a bucket come and go.
-const MERGE: usize = 12;
+const MERGE: usize = 9;
 /// A row with more entries is cut into several: it stays far below half a page of the database.
 const ROW: usize = 32;
 /// A part with fewer entries stays where it is when a row is cut.
@@ -24,7 +24,7 @@ const CUT: usize = 4;
 /// Deepest place of a row, and deepest bucket that is divided.
 const DEEPEST: usize = 256;
 /// From so many changes on a part is a task of its own. What it works on then fits the caches.
-const TASK: usize = 512;
+const TASK: usize = 256;
 
 /// Root of the `wide` tree after `diff` on the state of `parent`, and the rows to store. They stand
 /// where the nodes of the account trie stand on other chains.
@@ -105,25 +105,28 @@ impl<'a, S: TrieSource> Task<'a, S> {
         }
     }
 
-    /// The place of the topmost row at or below `prefix`, and the tree at `prefix`: what is in the
-    /// row, below the levels of one child that lead to it.
-    pub(crate) fn open_row(&mut self, prefix: &Prefix) -> Result<(Nibbles, Tree), CommitmentError> {
+    /// The topmost row at or below `prefix`, and its place.
+    pub(crate) fn open_row(&mut self, prefix: &Prefix) -> Result<(Prefix, Tree), CommitmentError> {
         let missing = || damage(prefix, "a row is missing");
-        let place = prefix.nibbles().ok_or_else(missing)?;
-        let found = self.source.first_node(TrieId::Accounts, &place)?;
-        let (path, bytes) =
-            found.filter(|(path, _)| path.starts_with(&place)).ok_or_else(missing)?;
-        let bottom = Prefix::of_nibbles(&path);
-        let row = self.trees.decode(&mut self.forest, &bytes, bottom.depth());
+        let nibbles = prefix.nibbles().ok_or_else(missing)?;
+        let found = self.source.first_node(TrieId::Accounts, &nibbles)?;
+        let found = found.filter(|(path, _)| path.starts_with(&nibbles));
+        let (path, bytes) = found.ok_or_else(missing)?;
+        let place = Prefix::of_nibbles(&path);
+        let row = self.trees.decode(&mut self.forest, &bytes, place.depth());
         let row = row.filter(|tree| matches!(tree, Tree::Inner(_)));
-        let mut tree = row.ok_or_else(|| damage(&bottom, "malformed row"))?;
-        for depth in (prefix.depth()..bottom.depth()).rev() {
-            tree = match bottom.bit(depth) {
+        Ok((place, row.ok_or_else(|| damage(&place, "malformed row"))?))
+    }
+
+    /// The tree at `depth` above a tree at `place`: levels with one child.
+    pub(crate) fn hang(&mut self, mut tree: Tree, place: &Prefix, depth: usize) -> Tree {
+        for depth in (depth..place.depth()).rev() {
+            tree = match place.bit(depth) {
                 true => self.trees.inner(Tree::Empty, tree),
                 false => self.trees.inner(tree, Tree::Empty),
             };
         }
-        Ok((path, tree))
+        tree
     }
 
     /// Computes the hashes and writes the rows.
@@ -139,24 +142,22 @@ impl<'a, S: TrieSource> Task<'a, S> {
         Done { removed: self.removed, written: self.written }
     }
 
-    /// The row of the tree at `prefix`, which is between two nibbles. It stands below the levels of
-    /// one child; a tree of one entry has no row, but stays where it is.
-    fn seal(&mut self, tree: Tree, prefix: Prefix) -> Tree {
+    /// Puts the tree at `place` in a row, which hangs at `depth`, at or above; both are between two
+    /// nibbles. The row stands below the levels of one child. A tree of one entry has no row, but
+    /// goes to the row above.
+    fn seal(&mut self, tree: Tree, mut place: Prefix, depth: usize) -> Tree {
         if self.trees.entries(tree) <= 1 {
-            return tree;
+            return (depth..place.depth()).rev().fold(tree, |tree, depth| match place.bit(depth) {
+                true => self.join(place.first(depth), Tree::Empty, tree),
+                false => self.join(place.first(depth), tree, Tree::Empty),
+            });
         }
-        let (mut top, mut place) = (tree, prefix);
+        let mut top = tree;
         while let Some((below, next)) = self.skip(top, place) {
             (top, place) = (below, next);
         }
         let top = self.cut(top, place);
-        let mut hash = self.trees.hash(&mut self.forest, top, place.depth());
-        for depth in (prefix.depth()..place.depth()).rev() {
-            hash = match place.bit(depth) {
-                true => self.forest.inner(depth, Node::EMPTY, hash),
-                false => self.forest.inner(depth, hash, Node::EMPTY),
-            };
-        }
+        let hash = self.trees.hash(&mut self.forest, top, place.depth());
         let path = place.nibbles().expect("rows stand between nibbles, above the deepest");
         self.sealed.push((path, top));
         Tree::Row(hash)
@@ -184,7 +185,7 @@ impl<'a, S: TrieSource> Task<'a, S> {
         let Tree::Inner(index) = tree else { return tree };
         if prefix.depth() == depth {
             let small = self.trees.entries(tree) < CUT;
-            return if small { tree } else { self.seal(tree, prefix) };
+            return if small { tree } else { self.seal(tree, prefix, depth) };
         }
         let [left, right] = self.trees.pair(index);
         let left = self.cut_at(left, prefix.child(false), depth);
@@ -192,8 +193,8 @@ impl<'a, S: TrieSource> Task<'a, S> {
         self.trees.inner(left, right)
     }
 
-    /// The tree over two halves, in its one form: small buckets are joined, and a row below levels of
-    /// one child is named at the top of them.
+    /// The tree over two halves: small buckets are joined, and what is below several levels of one
+    /// child gets a row, which is named at the top of them. Those levels would fill the row above.
     fn join(&mut self, prefix: Prefix, left: Tree, right: Tree) -> Tree {
         let depth = prefix.depth();
         match (left, right) {
@@ -202,27 +203,24 @@ impl<'a, S: TrieSource> Task<'a, S> {
                 let hash = self.forest.inner(depth, one.hash, two.hash);
                 return Tree::Bucket(one.join(&two, hash));
             }
-            (Tree::Bucket(only), Tree::Empty) | (Tree::Empty, Tree::Bucket(only))
-                if only.leaves() <= SPLIT =>
+            (only @ Tree::Bucket(bucket), Tree::Empty)
+            | (Tree::Empty, only @ Tree::Bucket(bucket))
+                if bucket.leaves() <= SPLIT =>
             {
-                let hash = match only.leaves() {
-                    1 => only.hash,
-                    _ if left == Tree::Empty => self.forest.inner(depth, Node::EMPTY, only.hash),
-                    _ => self.forest.inner(depth, only.hash, Node::EMPTY),
-                };
-                return Tree::Bucket(Bucket { hash, ..only });
+                return only;
             }
             _ => {}
         }
         let tree = self.trees.inner(left, right);
         // Not at the root: that row is always there, and would be found in its place.
-        if depth > 0
-            && depth.is_multiple_of(4)
-            && matches!(self.skip(tree, prefix), Some((Tree::Row(_), _)))
-        {
-            return Tree::Row(self.trees.hash(&mut self.forest, tree, depth));
+        if depth == 0 || !depth.is_multiple_of(4) {
+            return tree;
         }
-        tree
+        match self.skip(tree, prefix) {
+            Some((row @ Tree::Row(_), _)) => row,
+            Some((below, place)) if self.trees.entries(below) > 1 => self.seal(below, place, depth),
+            _ => tree,
+        }
     }
 
     /// The tree at `prefix` of these leaves: divided until no bucket is too large.
@@ -234,12 +232,12 @@ impl<'a, S: TrieSource> Task<'a, S> {
             let (left, right) = halves(prefix.depth(), leaves);
             let left = self.build(prefix.child(false), left);
             let right = self.build(prefix.child(true), right);
-            return self.trees.inner(left, right);
+            return self.join(prefix, left, right);
         }
         let slots = leaves.iter().filter(|(spot, _)| spot.is_slot()).count();
         let count = |leaves: usize| u8::try_from(leaves).unwrap_or(MANY);
         let (accounts, slots) = (count(leaves.len() - slots), count(slots));
-        let hash = self.forest.subtree(prefix.depth(), leaves);
+        let hash = self.forest.subtree(leaves);
         Tree::Bucket(Bucket { hash, accounts, slots })
     }
 }
@@ -261,6 +259,9 @@ impl<S: TrieSource + Sync> Task<'_, S> {
                 let pair = self.trees.pair(index);
                 self.update_halves(tree, pair, prefix, changes)
             }
+            Tree::Bucket(_) if prefix.depth() > SHARED_BITS && is_idle(self.source, changes)? => {
+                Ok(tree)
+            }
             Tree::Bucket(bucket) => {
                 let (forest, leaves) = (&mut self.forest, &mut self.leaves);
                 visit_bucket(self.source, &prefix, &bucket, near, &mut |spot, leaf| {
@@ -272,13 +273,18 @@ impl<S: TrieSource + Sync> Task<'_, S> {
                 self.rebuild(tree, prefix, changes)
             }
             Tree::Row(_) => {
-                let (path, before) = self.open_row(&prefix)?;
-                let after = self.update(before, prefix, changes)?;
+                let (mut place, mut before) = self.open_row(&prefix)?;
+                let path = place.nibbles();
+                if !changes.iter().all(|(spot, _)| place.contains(spot)) {
+                    before = self.hang(before, &place, prefix.depth());
+                    place = prefix;
+                }
+                let after = self.update(before, place, changes)?;
                 if after == before {
                     return Ok(tree);
                 }
-                self.removed.push(path);
-                Ok(self.seal(after, prefix))
+                self.removed.extend(path);
+                Ok(self.seal(after, place, prefix.depth()))
             }
         }
     }

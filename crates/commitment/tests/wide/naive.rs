@@ -31,7 +31,12 @@ fn subtree(leaves: &[(Key, Hash)], depth: usize) -> Hash {
         [(_, hash)] => *hash,
         _ => {
             let (left, right) = leaves.split_at(leaves.partition_point(|(key, _)| !key.bit(depth)));
-            inner(&subtree(left, depth + 1), &subtree(right, depth + 1))
+            let (left_hash, right_hash) = (subtree(left, depth + 1), subtree(right, depth + 1));
+            match (left.is_empty(), right.is_empty()) {
+                (true, _) => right_hash,
+                (_, true) => left_hash,
+                _ => inner(depth, &left_hash, &right_hash),
+            }
         }
     }
 }
