@@ -57,9 +57,7 @@ impl Commitment {
         let refused = if !(1..=MAX_LAG).contains(&lag) {
             format!("config.commitment.lag = {lag}: must be 1 to {MAX_LAG}")
         } else if !(1..=MAX_INTERVAL).contains(&root_interval) {
-            format!(
-                "config.commitment.rootInterval = {root_interval}: must be 1 to {MAX_INTERVAL}"
-            )
+            format!("config.commitment.rootInterval = {root_interval}: must be 1 to {MAX_INTERVAL}")
         } else if !genesis.is_op(OpFork::Isthmus) {
             "config.commitment \"wide\" needs an OP chain (config.optimism) with Isthmus active at \
              genesis"
