@@ -43,7 +43,10 @@ fn a_rebuild_is_the_tree_of_the_definition() {
         for (accounts, slots) in [(1, 1), (2, 1), (3, 40), (300, 40)] {
             for seed in 0..4 {
                 let state = state(seed, shape, accounts, slots);
-                assert_eq!(wide_rebuild(&state).unwrap(), naive::root(&state), "{shape:?} {seed}");
+                let root = wide_rebuild(&state).unwrap();
+                assert_eq!(root, naive::root(&state), "{shape:?} {seed}");
+                let whole = banyan_wide_proof::root_of(&naive::leaves(&state));
+                assert_eq!(whole, Some(root.0), "{shape:?} {seed}");
             }
         }
     }
