@@ -107,9 +107,9 @@ pub(crate) fn lead_back<P: TrieSource + Sync>(
             let (withdrawals, mut nodes) = message_passer(tip, layer.withdrawals.as_ref())?;
             let output = wide_root(tip, &layer.state)?;
             nodes.accounts = output.nodes.accounts;
-            // Its own state root stands in a later header, if in any.
-            let known = txn.state_root(base.into())?;
-            let found = known == Some(output.root) && base.withdrawals_root == Some(withdrawals);
+            // Its own state root stands in a later header, if in any, and is stored if it was made.
+            let right = txn.state_root(base.into())?.is_none_or(|known| known == output.root);
+            let found = right && base.withdrawals_root == Some(withdrawals);
             (found, nodes)
         }
     };

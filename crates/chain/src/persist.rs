@@ -161,20 +161,23 @@ impl Chain {
         self.persister.send(PersistBatch { blocks, markers, journal, flush })
     }
 
-    /// Canonical blocks up to `target`, oldest first; where headers lag, as far as roots are known:
-    /// whoever computes the next one reads the state before it.
+    /// Canonical blocks up to `target`, oldest first; where headers lag, as far as a root is known:
+    /// whoever computes the next one begins with what is stored.
     fn persistable(&self, target: u64) -> Result<Vec<Persistable>, ChainError> {
-        let mut found = Vec::new();
-        for block in self.tree.canonical().iter().take_while(|b| b.block.number() <= target) {
-            let root = match self.roots() {
-                None => None,
-                Some(roots) => match roots.known(block.block_ref())? {
-                    None => break,
-                    known => known,
-                },
-            };
+        let blocks = self.tree.canonical().iter().take_while(|b| b.block.number() <= target);
+        let Some(roots) = self.roots() else {
+            return Ok(blocks.map(|block| (Arc::clone(block), None)).collect());
+        };
+        let (mut found, mut sealed) = (Vec::new(), 0);
+        for block in blocks {
+            let root = roots.known(block.block_ref())?;
+            if root.is_none() && roots.committed_in(block.block.number()).is_some() {
+                break;
+            }
             found.push((Arc::clone(block), root));
+            sealed = if root.is_some() { found.len() } else { sealed };
         }
+        found.truncate(sealed);
         Ok(found)
     }
 
@@ -219,7 +222,7 @@ impl Chain {
 
     /// Writes everything canonical, and the markers.
     pub(crate) fn persist_all(&mut self) -> Result<(), ChainError> {
-        self.settle_roots();
+        self.settle_roots()?;
         self.finish_persisting()?;
         self.start_persisting(self.tree.head().number)?;
         self.finish_persisting()?;

@@ -287,7 +287,7 @@ impl Worker {
 
     /// Over what is stored, whatever that is by now: never past a block without root.
     fn root(&self, view: &ChainView, block: BlockRef) -> Result<B256, ChainError> {
-        let (tip, change) = view.from_tip(block)?;
+        let (tip, change) = view.change_from_tip(block)?;
         Ok(wide_root(&SharedView::new(&tip, 0), &change)?.root)
     }
 }
@@ -310,8 +310,9 @@ impl Chain {
     pub(crate) fn want_roots(&self, tip: BlockRef) -> Result<(), ChainError> {
         let Some(worker) = &self.root_worker else { return Ok(()) };
         for block in self.tree.branch(tip).blocks.iter().rev() {
-            if worker.roots.enter(block.block_ref()) {
-                worker.submit(block.block_ref())?;
+            let block = block.block_ref();
+            if worker.roots.committed_in(block.number).is_some() && worker.roots.enter(block) {
+                worker.submit(block)?;
             }
         }
         Ok(())
@@ -328,11 +329,16 @@ impl Chain {
         Ok(())
     }
 
-    /// Waits for all roots: before everything is written.
-    pub(crate) fn settle_roots(&self) {
-        if let Some(roots) = self.roots() {
-            roots.settle();
+    /// Waits for all roots, the head's among them even if no header will carry it: before everything
+    /// is written.
+    pub(crate) fn settle_roots(&self) -> Result<(), ChainError> {
+        let Some(worker) = &self.root_worker else { return Ok(()) };
+        let head = BlockRef::from(self.tree.head());
+        if self.tree.get(&head.hash).is_some() && worker.roots.enter(head) {
+            worker.submit(head)?;
         }
+        worker.roots.settle();
+        Ok(())
     }
 
     /// Old roots are in the database by now, or belong to branches that are dropped.

@@ -208,7 +208,7 @@ impl ChainView {
     pub fn wide_state_at(&self, hash: &B256) -> Result<Option<(StateView, B256)>, ChainError> {
         let Some(header) = self.header_by_hash(hash)? else { return Ok(None) };
         let block = BlockRef::from(&header);
-        let (tip, state) = self.from_tip(block)?;
+        let (tip, state) = self.change_from_tip(block)?;
         let output = wide_root(&tip, &state)?;
         if tip.block() == block {
             return Ok(Some((tip, output.root)));
@@ -220,7 +220,10 @@ impl ChainView {
 
     /// The persisted tip, and all that leads from it to `block`: back to the block's branch, if the
     /// database has gone past it, and up.
-    pub(crate) fn from_tip(&self, block: BlockRef) -> Result<(StateView, HashedDiff), ChainError> {
+    pub(crate) fn change_from_tip(
+        &self,
+        block: BlockRef,
+    ) -> Result<(StateView, HashedDiff), ChainError> {
         let (tip, branch) = (tip_view(&self.db)?, self.tree.branch(block));
         let at = tip.block();
         let mut above = branch.blocks;

@@ -361,7 +361,13 @@ impl Sim {
             }
             45..65 => {
                 let parent = self.random_known();
-                self.extend(parent, true).await;
+                let hash = self.extend(parent, true).await;
+                if self.is_wide() {
+                    self.reorgs += usize::from(!self.branch(hash).contains(&self.head));
+                    let state = ForkchoiceState { head: hash, ..Default::default() };
+                    self.kit.chain.forkchoice(state).await.unwrap();
+                    self.moved(hash);
+                }
             }
             65..70 => self.orphan().await,
             70..78 => self.bad_block().await,
@@ -412,7 +418,7 @@ async fn random_blocks_reorgs_restarts_and_crashes_agree_with_the_model() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_on_a_chain_whose_headers_lag() {
-    let reorgs = simulate(true, 0..20, 120).await;
+    let reorgs = simulate(true, 0..10, 120).await;
     eprintln!("{reorgs} reorgs");
 }
 

@@ -7,6 +7,9 @@ use crate::{GenesisError, OpFork, Rules};
 /// Largest lag of a header behind the state it commits to, blocks.
 const MAX_LAG: u64 = 64;
 
+/// Largest distance between the states that are committed to, blocks: as many stay in memory.
+const MAX_INTERVAL: u64 = 256;
+
 /// How headers commit to state; fixed at genesis by `config.commitment`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Commitment {
@@ -53,8 +56,8 @@ impl Commitment {
         let Self::Wide(WideParams { lag, root_interval }) = *self else { return Ok(()) };
         let refused = if !(1..=MAX_LAG).contains(&lag) {
             format!("config.commitment.lag = {lag}: must be 1 to {MAX_LAG}")
-        } else if root_interval == 0 {
-            "config.commitment.rootInterval = 0: must be at least 1".into()
+        } else if !(1..=MAX_INTERVAL).contains(&root_interval) {
+            format!("config.commitment.rootInterval = {root_interval}: must be 1 to {MAX_INTERVAL}")
         } else if !genesis.is_op(OpFork::Isthmus) {
             "config.commitment \"wide\" needs an OP chain (config.optimism) with Isthmus active at \
              genesis"
@@ -71,7 +74,7 @@ impl Commitment {
 pub struct WideParams {
     /// Blocks by which it lags behind (K), 1 to 64.
     pub lag: u64,
-    /// Only the state of blocks whose height is a multiple of this is committed to (T), at least 1.
+    /// Only the state of blocks whose height is a multiple of this is committed to (T), 1 to 256.
     pub root_interval: u64,
 }
 

@@ -224,7 +224,8 @@ fn wide_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
     wide_subtree(&leaves, 0).into()
 }
 
-/// By definition: an empty subtree, one leaf, or two halves. As deep as two paths go together.
+/// By definition: nothing, one leaf, or two halves where the paths of the leaves part. Calls go as
+/// deep as two paths go together.
 fn wide_subtree(leaves: &[(Key, Hash)], depth: usize) -> Hash {
     match leaves {
         [] => EMPTY,
@@ -232,7 +233,14 @@ fn wide_subtree(leaves: &[(Key, Hash)], depth: usize) -> Hash {
         _ => {
             let left = leaves.partition_point(|(key, _)| !key.bit(depth));
             let (left, right) = leaves.split_at(left);
-            inner(&wide_subtree(left, depth + 1), &wide_subtree(right, depth + 1))
+            match (left.is_empty(), right.is_empty()) {
+                (true, _) => wide_subtree(right, depth + 1),
+                (_, true) => wide_subtree(left, depth + 1),
+                _ => {
+                    let halves = [left, right].map(|half| wide_subtree(half, depth + 1));
+                    inner(depth, &halves[0], &halves[1])
+                }
+            }
         }
     }
 }

@@ -253,7 +253,8 @@ fn a_commitment_that_cannot_be_is_refused_with_the_reason() {
     };
     assert!(wide("lag", 0).contains("lag = 0: must be 1 to 64"));
     assert!(wide("lag", 65).contains("lag = 65: must be 1 to 64"));
-    assert!(wide("rootInterval", 0).contains("must be at least 1"));
+    assert!(wide("rootInterval", 0).contains("rootInterval = 0: must be 1 to 256"));
+    assert!(wide("rootInterval", 257).contains("rootInterval = 257: must be 1 to 256"));
     assert!(wide("rootinterval", 1).contains("commitment.rootinterval is not known"));
     let kind = |json: Value| refusal(&committed(0, json));
     assert!(kind(json!({"kind": "deep"})).contains("knows \"mpt\" and \"wide\""));

@@ -4,7 +4,8 @@
 mod common;
 
 use banyan_chainspec::ChainSpec;
-use banyan_primitives::{Bytes, MESSAGE_PASSER, TxKind};
+use banyan_primitives::{Address, B256, Bytes, MESSAGE_PASSER, TxKind, U256};
+use banyan_wide_proof::{Hash, Key, account_value, verify};
 use common::{
     Node,
     dev::{DEV_ADDRESS, signed, wide_spec},
@@ -44,6 +45,64 @@ async fn the_state_root_lags_and_the_withdrawals_root_does_not() {
     assert_eq!(status["verified"], "0x2");
 }
 
+/// The proofs of an answer hold against its root; gives back the account's value and those of slots.
+fn verified(answer: &Value, address: Address, slots: &[u64]) -> (Option<Hash>, Vec<Option<Hash>>) {
+    let root: B256 = answer["stateRoot"].as_str().unwrap().parse().unwrap();
+    let check = |key: Key, proof: &Value| {
+        let proof: Bytes = proof.as_str().unwrap().parse().unwrap();
+        verify(&root.0, &key, &proof).unwrap()
+    };
+    let account = check(Key::account(&address.0), &answer["accountProof"]);
+    let storage = slots.iter().zip(answer["storage"].as_array().unwrap()).map(|(slot, entry)| {
+        let key = Key::slot(&address.0, &U256::from(*slot).to_be_bytes());
+        check(key, &entry["proof"])
+    });
+    (account, storage.collect())
+}
+
+/// The proof of a block's state, as a light client would use it: the header that carries the root
+/// comes two blocks later.
+#[tokio::test]
+async fn a_proof_names_the_block_and_the_header_that_commits_to_it() {
+    let node = Node::start(wide_spec());
+    let ask = async |block: &str| {
+        let slots = json!(["0x1", "0x7"]);
+        node.result("banyan_getProof", json!([MESSAGE_PASSER, slots, block])).await
+    };
+    let genesis = ask("0x0").await;
+    assert_eq!(genesis["committedIn"]["number"], "0x0");
+    for nonce in 0..4 {
+        withdraw(&node, nonce).await;
+        let newest = ask("latest").await;
+        assert_eq!(newest["committedIn"], Value::Null);
+        verified(&newest, MESSAGE_PASSER, &[1, 7]);
+    }
+    for number in 1..=2 {
+        let answer = ask(&format!("{number:#x}")).await;
+        assert_eq!(answer["block"]["number"], format!("{number:#x}"));
+        assert_eq!(answer["committedIn"]["number"], format!("{:#x}", number + 2));
+        let committed = answer["committedIn"]["hash"].clone();
+        let header = node.result("eth_getBlockByHash", json!([committed, false])).await;
+        assert_eq!(header["stateRoot"], answer["stateRoot"]);
+        // Slot 1 counts messages; slot 7 is empty.
+        let (account, slots) = verified(&answer, MESSAGE_PASSER, &[1, 7]);
+        let account = account.expect("the message passer is there");
+        let record = &answer["account"];
+        let balance: U256 = record["balance"].as_str().unwrap().parse().unwrap();
+        let code: B256 = record["codeHash"].as_str().unwrap().parse().unwrap();
+        assert_eq!(balance, U256::from(7 * number));
+        assert_eq!(account, account_value(0, &balance.to_be_bytes(), &code.0));
+        assert_eq!(slots, [Some(U256::from(number).to_be_bytes()), None]);
+        assert_eq!(answer["storage"][0]["value"], format!("{number:#x}"));
+    }
+    let nobody = Address::repeat_byte(0x77);
+    let answer = node.result("banyan_getProof", json!([nobody, [], "latest"])).await;
+    assert_eq!(
+        (verified(&answer, nobody, &[]), &answer["account"]),
+        ((None, vec![]), &Value::Null)
+    );
+}
+
 #[tokio::test]
 async fn merkle_patricia_proofs_are_refused_with_the_way_out() {
     let node = Node::start(wide_spec());
@@ -55,6 +114,9 @@ async fn merkle_patricia_proofs_are_refused_with_the_way_out() {
 #[tokio::test]
 async fn on_an_mpt_chain_the_head_is_verified() {
     let node = Node::start(ChainSpec::dev());
+    let error = node.error("banyan_getProof", json!([DEV_ADDRESS, [], "latest"])).await;
+    let message = "not supported on a chain with mpt state commitment; use eth_getProof";
+    assert_eq!(error, (-32000, message.to_owned()));
     let status = node.result("banyan_syncStatus", json!([])).await;
     assert_eq!((&status["commitment"], &status["verified"]), (&json!("mpt"), &json!("0x0")));
     assert_eq!(status["rootQueue"], "0x0");

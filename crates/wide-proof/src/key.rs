@@ -1,14 +1,13 @@
 use crate::{Hash, account_id, slot_id};
 
-/// Longest path, bytes.
-const LONGEST: usize = 40;
+/// Of a path, bytes.
+const LENGTH: usize = 40;
 
 /// Where something stands in the tree: its id, and the path of bits that leads to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     id: Hash,
-    path: [u8; LONGEST],
-    bits: usize,
+    path: [u8; LENGTH],
 }
 
 impl Key {
@@ -24,17 +23,17 @@ impl Key {
 
     /// The account with this id.
     pub fn of_account_id(id: Hash) -> Self {
-        let mut path = [0; LONGEST];
+        let mut path = [0; LENGTH];
         path[..32].copy_from_slice(&id);
-        Self { id, path, bits: 256 }
+        Self { id, path }
     }
 
     /// The slot with id `slot` of the account with id `account`.
     pub fn of_slot_id(account: &Hash, slot: Hash) -> Self {
-        let mut path = [0; LONGEST];
+        let mut path = [0; LENGTH];
         path[..8].copy_from_slice(&account[..8]);
         path[8..].copy_from_slice(&slot);
-        Self { id: slot, path, bits: 320 }
+        Self { id: slot, path }
     }
 
     /// Its id.
@@ -42,14 +41,9 @@ impl Key {
         &self.id
     }
 
-    /// Its path; that of an account is filled up with zeros.
+    /// Its path: of an account the id and zeros, of a slot 8 bytes of its account's id and the id.
     pub fn path(&self) -> &[u8; 40] {
         &self.path
-    }
-
-    /// Length of its path.
-    pub fn bits(&self) -> usize {
-        self.bits
     }
 
     /// Which way the path turns at `depth` (0: at the root): true is right.

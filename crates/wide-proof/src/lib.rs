@@ -3,8 +3,8 @@
 //!
 //! The state is one binary tree. Its leaves are accounts and non-zero storage slots, each at the
 //! end of a path of bits ([`Key`]):
-//! an account at its 256-bit id `a`, a slot at the first 64 bits of its account's id, then its own id
-//! `s` (320 bits), so that the slots of a contract lie together.
+//! 320 of them: for an account its id `a` and 64 zeros, for a slot the first 64 bits of its account's
+//! id and its own id `s`, so that the slots of a contract lie together.
 //!
 //! The tree branches only where paths part: an empty state is 32 zero bytes, a single leaf is its
 //! [`leaf`] hash, anything else is [`inner`] of two halves at the depth of the first bit in which its

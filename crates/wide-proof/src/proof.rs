@@ -37,7 +37,7 @@ pub struct Proof<'a> {
     pub siblings: &'a [Hash],
 }
 
-/// Longest path.
+/// Of a path.
 const MAX_BITS: usize = 320;
 
 /// No encoded proof is longer, bytes.
@@ -46,7 +46,7 @@ pub const MAX_ENCODED: usize = 3 + MAX_BITS / 8 + MAX_BITS * 32 + 64;
 /// Why a proof proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProofError {
-    /// The bytes are no proof for a key of this kind.
+    /// The bytes are no proof.
     Malformed,
     /// The proof leads to another root.
     OtherRoot,
@@ -101,9 +101,6 @@ impl<'a> Proof<'a> {
 
     /// As [`verify`].
     pub fn verify(&self, root: &Hash, key: &Key) -> Result<Option<Hash>, ProofError> {
-        if self.bits > key.bits() {
-            return Err(ProofError::Malformed);
-        }
         let mut hash = match self.end {
             End::Empty => EMPTY,
             End::Found(value) => leaf(key.id(), value),

@@ -16,7 +16,7 @@ use crate::{CommitmentError, RootOutput};
 const SPLIT: usize = 20;
 /// Two buckets with no more leaves become one. Far below half of [`SPLIT`], so that one leaf coming
 /// and going does not make a bucket come and go.
-const MERGE: usize = 12;
+const MERGE: usize = 9;
 /// A row with more entries is cut into several: it stays far below half a page of the database.
 const ROW: usize = 32;
 /// A part with fewer entries stays where it is when a row is cut.

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod naive;
+mod proofs;
 
 use banyan_commitment::{
     MemoryTrie,

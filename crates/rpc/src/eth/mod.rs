@@ -22,6 +22,8 @@ mod tx;
 pub(crate) use block::receipts_of;
 pub(crate) use filters::Filters;
 use jsonrpsee::RpcModule;
+pub(crate) use proof::check_distance;
+pub(crate) use state::StorageKey;
 
 use serde_json::Value;
 

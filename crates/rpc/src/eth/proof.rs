@@ -77,7 +77,7 @@ pub(super) fn proof(shared: &Shared, mut args: Args<'_>) -> RpcResult<RpcProof> 
 }
 
 /// Tries are kept at the tip; those of an older block cost work for all that changed since.
-fn check_distance(shared: &Shared, view: &ChainView, number: u64) -> RpcResult<()> {
+pub(crate) fn check_distance(shared: &Shared, view: &ChainView, number: u64) -> RpcResult<()> {
     let window = shared.context.config.max_proof_blocks;
     if view.head().number.saturating_sub(number) > window {
         return Err(RpcError::params(format!(

@@ -38,6 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "rpc",
         &[
+            "wide-proof",
             "primitives",
             "chainspec",
             "consensus",
