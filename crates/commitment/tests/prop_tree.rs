@@ -154,8 +154,8 @@ fn a_tree_keeps_to_its_budget() {
     let mut full = 0;
     for block in 0..200 {
         let accounts = pool.accounts.iter().skip(block * 20 % 4000).take(20);
-        let mut diff = HashedDiff::default();
-        diff.accounts = accounts.map(|key| (*key, Some(common::random_account(rng)))).collect();
+        let accounts = accounts.map(|key| (*key, Some(common::random_account(rng))));
+        let diff = HashedDiff { accounts: accounts.collect(), ..Default::default() };
         let output = trees.state_root(&state, &diff).expect("a sound state");
         assert!(output == state_root(&state, &diff).expect("a sound state"));
         state.apply(&diff, &output.nodes);
