@@ -24,6 +24,7 @@ mod machine;
 mod persist;
 mod recovery;
 mod replay;
+mod root_tree;
 mod roots;
 mod seal;
 mod tree;

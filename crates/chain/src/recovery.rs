@@ -62,7 +62,7 @@ impl Chain {
         let (labels, known) = ((safe.clone(), finalized.clone()), roots.clone());
         let view = ChainView::new(db.clone(), &tree, labels.0, labels.1, known);
         let published = Arc::new(ArcSwap::from_pointee(view));
-        let spawn = |roots| RootWorker::spawn(roots, Arc::clone(&published));
+        let spawn = |roots| RootWorker::spawn(roots, config.root_memory, Arc::clone(&published));
         let root_worker = roots.map(spawn).transpose().map_err(no_thread)?;
         let journal = match config.durability {
             Durability::Off => None,

@@ -20,6 +20,7 @@ mod reader;
 mod rebuild;
 mod root;
 mod subtree;
+mod tree;
 mod update;
 pub mod wide;
 
@@ -28,3 +29,4 @@ pub use memory::{MemoryTrie, StoredNodes};
 pub use proof::{AccountProof, StorageProof, account_proof};
 pub use rebuild::{rebuild, rebuild_storage};
 pub use root::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};
+pub use tree::Trees;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Most leaves below a prefix under which no branch is stored.
-const MAX_UNSTORED_LEAVES: usize = 16;
+pub(crate) const MAX_UNSTORED_LEAVES: usize = 16;
 
 /// One trie of the parent state.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use banyan_commitment::{CommitmentError, MemoryTrie, account_proof, rebuild, state_root};
+use banyan_commitment::{CommitmentError, MemoryTrie, Trees, account_proof, rebuild, state_root};
 use banyan_primitives::{
     Account, Address, B256, Bytes, SourceError, U256,
     trie::{
@@ -114,6 +114,51 @@ fn an_empty_diff_reads_one_node_and_changes_nothing() {
     assert_eq!(output.root, rebuild(&state).unwrap().root);
     assert_eq!(output.nodes, NodeDiff::default());
     assert_eq!(source.calls.into_inner(), 1);
+}
+
+/// One node tells where the state is; the rest is in memory. A leaf that an insertion pushes down or
+/// a collapse pulls up is read once more, for its value.
+#[test]
+fn a_tree_in_memory_does_not_read_what_a_block_before_it_touched() {
+    let (mut state, contract) = state(2_000, 2_000);
+    let trees = Trees::new(usize::MAX);
+    let mut touch = HashedDiff::default();
+    for (key, account) in state.accounts() {
+        touch.accounts.insert(*key, Some(Account { nonce: account.nonce + 1, ..*account }));
+    }
+    let slots = state.slots(&contract).expect("it has slots").keys();
+    let slots = slots.map(|key| (*key, U256::from(2))).collect();
+    touch.storage.insert(contract, HashedStorageDiff { wiped: false, slots });
+    let nodes = trees.state_root(&state, &touch).unwrap().nodes;
+    state.apply(&touch, &nodes);
+    let block = block(&state, contract);
+    for _sibling in 0..2 {
+        let source = Counting { inner: &state, calls: 0.into(), leaves: 0.into() };
+        let output = trees.state_root(&source, &block).unwrap();
+        assert_eq!(output, state_root(&state, &block).unwrap());
+        let calls = source.calls.into_inner();
+        assert!((1..=1 + 40).contains(&calls), "{calls}");
+        assert_eq!(calls - 1, source.leaves.into_inner(), "{calls}");
+    }
+}
+
+/// What was revealed is not read again: one node tells where the state is.
+#[test]
+fn a_root_does_not_read_what_was_revealed() {
+    let (state, contract) = state(2_000, 2_000);
+    let trees = Trees::new(usize::MAX);
+    // The tree stands at this state from now on.
+    trees.state_root(&state, &HashedDiff::default()).unwrap();
+    let block = block(&state, contract);
+    let slots = |account| block.storage.get(account).into_iter().flat_map(|it| it.slots.keys());
+    let keys = block.accounts.keys().map(|key| (*key, slots(key).copied().collect()));
+    trees.reveal(&state, &keys.collect::<Vec<_>>()).unwrap();
+    let source = Counting { inner: &state, calls: 0.into(), leaves: 0.into() };
+    let output = trees.state_root(&source, &block).unwrap();
+    assert_eq!(output, state_root(&state, &block).unwrap());
+    // A branch that is left with one child opens that, whose key nobody could have named.
+    let calls = source.calls.into_inner();
+    assert!((1..=1 + 12).contains(&calls), "{calls}");
 }
 
 #[test]

@@ -39,7 +39,8 @@ struct Job {
 }
 
 /// The keys of inner nodes by depth: as many as a path has bits.
-static INNER_KEYS: LazyLock<[Hash; 320]> = LazyLock::new(|| std::array::from_fn(inner_key));
+pub(crate) static INNER_KEYS: LazyLock<[Hash; 320]> =
+    LazyLock::new(|| std::array::from_fn(inner_key));
 
 /// Hashes to be computed together: first what is to be hashed is laid out, then [`Forest::run`] does
 /// it level by level, so that every level is one batch.

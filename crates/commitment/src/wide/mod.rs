@@ -8,6 +8,7 @@ mod batch;
 mod change;
 mod check;
 mod forest;
+mod kept;
 mod leaves;
 mod path;
 mod prove;
@@ -17,6 +18,7 @@ mod update;
 
 pub use batch::{BatchHasher, Lanes, Mode, Scalar};
 pub use check::{WideStats, wide_check};
+pub use kept::WideTree;
 pub use prove::{WideProof, wide_proof};
 pub use rebuild::wide_rebuild;
 pub use update::{wide_root, wide_stored_root};

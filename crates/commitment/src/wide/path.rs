@@ -27,6 +27,10 @@ impl Spot {
         Self { path: *Key::of_slot_id(&account.0, slot.0).path(), tail: Some(*tail) }
     }
 
+    pub(crate) fn path(&self) -> &[u8; LONGEST] {
+        &self.path
+    }
+
     /// Id of the account or slot.
     pub(crate) fn id(&self) -> &Hash {
         let from = if self.tail.is_some() { SHARED } else { 0 };

@@ -1,0 +1,83 @@
+//! Reading what is not in memory.
+
+use std::sync::Arc;
+
+use banyan_primitives::{
+    B256, EMPTY_ROOT_HASH,
+    trie::{Leaf, TrieId, TrieSource},
+};
+
+use super::{node::Branch, node::Trie, path::Path};
+use crate::{
+    CommitmentError,
+    error::damaged,
+    node::{BranchNode, ChildKind, MAX_BRANCH_DEPTH, Top},
+    reader::{MAX_UNSTORED_LEAVES, Reader, read_leaves},
+};
+
+/// What the flat state and the stored nodes hold below some prefix.
+#[derive(Clone, Debug)]
+pub(super) enum Loaded {
+    /// Leaves; nothing stored.
+    Leaves(Vec<(B256, Leaf)>),
+    /// The topmost branch, stored.
+    Branch(Arc<Branch>),
+}
+
+/// All of a trie that is not empty.
+pub(super) fn load_top<S: TrieSource>(
+    source: &S,
+    trie: TrieId,
+) -> Result<(B256, Loaded), CommitmentError> {
+    let Some(entry) = (Reader { source, trie }).root_entry()? else {
+        return Ok((EMPTY_ROOT_HASH, Loaded::Leaves(Vec::new())));
+    };
+    let loaded = match entry.top {
+        Top::Leaves => load(source, trie, &Path::default(), ChildKind::LeafBranch)?,
+        Top::Here(bytes) => decode(trie, Path::default(), &bytes)?,
+        Top::Below(path) => load(source, trie, &Path::from(&path), ChildKind::StoredBranch)?,
+    };
+    Ok((entry.hash, loaded))
+}
+
+/// What is below `prefix`, where a parent has a child of the given kind.
+pub(super) fn load<S: TrieSource>(
+    source: &S,
+    trie: TrieId,
+    prefix: &Path,
+    kind: ChildKind,
+) -> Result<Loaded, CommitmentError> {
+    let nibbles = prefix.nibbles();
+    if kind == ChildKind::StoredBranch {
+        return match source.first_node(trie, &nibbles)? {
+            Some((path, bytes)) if path.starts_with(&nibbles) => {
+                decode(trie, Path::from(&path), &bytes)
+            }
+            _ => Err(damaged(trie, &nibbles, "a stored branch is missing")),
+        };
+    }
+    let leaves = read_leaves(source, trie, &nibbles, MAX_UNSTORED_LEAVES + 1)?;
+    match leaves.len() {
+        0 => Err(damaged(trie, &nibbles, "leaves are missing")),
+        1..=MAX_UNSTORED_LEAVES => Ok(Loaded::Leaves(leaves)),
+        _ => Err(damaged(trie, &nibbles, "a branch should be stored and is not")),
+    }
+}
+
+fn decode(trie: TrieId, path: Path, bytes: &[u8]) -> Result<Loaded, CommitmentError> {
+    match BranchNode::decode(bytes) {
+        Some(node) if path.len() <= MAX_BRANCH_DEPTH => {
+            Ok(Loaded::Branch(Arc::new(Branch::from_stored(path, &node))))
+        }
+        _ => Err(damaged(trie, &path.nibbles(), "malformed branch")),
+    }
+}
+
+/// The storage of an account, nothing of it loaded but its root; `None` if there is none.
+pub(super) fn load_storage<S: TrieSource>(
+    source: &S,
+    account: &B256,
+) -> Result<Option<Arc<Trie>>, CommitmentError> {
+    let root = Reader { source, trie: TrieId::Storage(*account) }.root_hash()?;
+    Ok((root != EMPTY_ROOT_HASH).then(|| Arc::new(Trie::unloaded(root))))
+}

@@ -1,0 +1,194 @@
+//! The whole tree in memory, kept from block to block.
+//!
+//! Sixteen parts, each a heap of hashes above small buckets of leaves (`dense`), of which path and
+//! hash are kept, about a hundred bytes a leaf. A block changes its buckets, then level by level all
+//! that is above them (`jobs`). It is done in place; what undoes it is kept for the last blocks, so
+//! that siblings and reorgs cost as much as the blocks that they take back.
+
+mod dense;
+mod jobs;
+
+use std::collections::VecDeque;
+
+use banyan_primitives::{
+    B256,
+    trie::{HashedDiff, Leaf, TrieSource},
+};
+use banyan_wide_proof::{Context, EMPTY, Hash, account_record};
+use dense::{Change, Dense, Span};
+use jobs::Jobs;
+use rayon::prelude::*;
+
+use super::{
+    batch::{BatchHasher, Lanes, Mode},
+    change::{Change as LeafChange, changes},
+    leaves::{Limit, read_leaves},
+    path::Prefix,
+};
+use crate::CommitmentError;
+
+/// The parts are chosen by so many bits.
+const PART_BITS: usize = 4;
+const PARTS: usize = 1 << PART_BITS;
+/// Leaves hashed by one task.
+const TASK: usize = 512;
+/// Leaves read at a time when the tree is built.
+const CHUNK: usize = 1 << 16;
+
+/// The `wide` tree of one state, all of it in memory.
+#[derive(Debug)]
+pub struct WideTree {
+    root: B256,
+    parts: Vec<Part>,
+    /// The last blocks: the root before, and what takes the tree back there.
+    history: VecDeque<(B256, Vec<Change>)>,
+    /// How many blocks can be taken back.
+    keep: usize,
+}
+
+#[derive(Debug)]
+struct Part {
+    tree: Dense,
+    jobs: Jobs,
+}
+
+impl WideTree {
+    /// The tree of the state of `source`, read in full. The last `keep` blocks can be taken back.
+    pub fn build<S: TrieSource + Sync>(source: &S, keep: usize) -> Result<Self, CommitmentError> {
+        let part = || Part { tree: Dense::new(Span::part(PART_BITS)), jobs: Jobs::default() };
+        let parts = std::iter::repeat_with(part).take(PARTS).collect();
+        let mut tree = Self { root: B256::ZERO, parts, history: VecDeque::new(), keep };
+        tree.fill(source, Prefix::ROOT)?;
+        tree.history.clear();
+        Ok(tree)
+    }
+
+    /// Root of the state where the tree stands.
+    pub fn root(&self) -> B256 {
+        self.root
+    }
+
+    /// Accounts and slots in it.
+    pub fn leaves(&self) -> usize {
+        self.parts.iter().map(|part| part.tree.leaves()).sum()
+    }
+
+    /// Takes the tree back to the state with this root; false if that is not among the last ones.
+    pub fn back_to(&mut self, root: B256) -> bool {
+        if self.root == root {
+            return true;
+        }
+        let Some(index) = self.history.iter().rposition(|(before, _)| *before == root) else {
+            return false;
+        };
+        while self.history.len() > index {
+            if let Some((before, undo)) = self.history.pop_back() {
+                self.apply(&undo);
+                self.root = before;
+            }
+        }
+        true
+    }
+
+    /// Moves the tree from the state of `parent`, where it stands, to that after `diff`, and gives
+    /// its root. The parent is read for storage that is wiped, and for nothing else.
+    pub fn advance<S: TrieSource>(
+        &mut self,
+        parent: &S,
+        diff: &HashedDiff,
+    ) -> Result<B256, CommitmentError> {
+        self.update(&changes(parent, diff)?);
+        Ok(self.root)
+    }
+
+    fn update(&mut self, changes: &[LeafChange]) {
+        let before = self.root;
+        let tasks = changes.par_chunks(TASK).map(hash_leaves);
+        let undo = self.apply(&tasks.collect::<Vec<_>>().concat());
+        self.history.push_back((before, undo));
+        if self.history.len() > self.keep {
+            self.history.pop_front();
+        }
+    }
+
+    /// Applies changes in order of path, and gives what undoes them, in order of path as well.
+    fn apply(&mut self, mut changes: &[Change]) -> Vec<Change> {
+        let groups: Vec<_> = (0..PARTS)
+            .map(|part| {
+                let end = changes.partition_point(|change| {
+                    usize::from(change.path[0] >> (8 - PART_BITS)) <= part
+                });
+                let (group, rest) = changes.split_at(end);
+                changes = rest;
+                group
+            })
+            .collect();
+        let undo = self.parts.par_iter_mut().zip(groups).map(|(Part { tree, jobs }, group)| {
+            let mut undo = Vec::with_capacity(group.len());
+            tree.update(group, &mut undo, jobs);
+            undo
+        });
+        let undo = undo.collect::<Vec<_>>().concat();
+        let mut heap = [EMPTY; 2 * PARTS];
+        for (hash, part) in heap[PARTS..].iter_mut().zip(&self.parts) {
+            *hash = part.tree.root();
+        }
+        let mut jobs = Jobs::default();
+        for level in (0..PART_BITS).rev() {
+            let nodes: Vec<u32> = (1 << level..2 << level).collect();
+            jobs.heap(&mut heap, &nodes, level);
+        }
+        self.root = B256::from(heap[1]);
+        undo
+    }
+
+    /// Reads all leaves below `prefix`.
+    fn fill<S: TrieSource>(&mut self, source: &S, prefix: Prefix) -> Result<(), CommitmentError> {
+        let leaves = read_leaves(source, &prefix, Limit { accounts: CHUNK, slots: CHUNK })?;
+        if leaves.len() < CHUNK {
+            let changes = leaves.into_iter().map(|(spot, leaf)| (spot, Some(leaf)));
+            self.update(&changes.collect::<Vec<_>>());
+            return Ok(());
+        }
+        drop(leaves);
+        self.fill(source, prefix.child(false))?;
+        self.fill(source, prefix.child(true))
+    }
+}
+
+/// The changes with the hashes of their leaves.
+fn hash_leaves(changes: &[LeafChange]) -> Vec<Change> {
+    let lanes = Lanes::default();
+    let (mut records, mut blocks) = (Vec::new(), Vec::with_capacity(changes.len()));
+    for (spot, leaf) in changes {
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(spot.id());
+        match leaf {
+            Some(Leaf::Slot(value)) => block[32..].copy_from_slice(&value.to_be_bytes::<32>()),
+            Some(Leaf::Account(account)) => records.push(account_record(
+                account.nonce,
+                &account.balance.to_be_bytes::<32>(),
+                &account.code_hash.0,
+            )),
+            None => continue,
+        }
+        blocks.push(block);
+    }
+    let mut values: Vec<Hash> = vec![EMPTY; records.len()];
+    lanes.hash(Mode::Derive(&Context::RECORD), &records, &mut values);
+    let mut values = values.iter();
+    let present = changes.iter().filter_map(|(_, leaf)| leaf.as_ref());
+    for (block, leaf) in blocks.iter_mut().zip(present) {
+        if matches!(leaf, Leaf::Account(_)) {
+            block[32..].copy_from_slice(values.next().unwrap_or(&EMPTY));
+        }
+    }
+    let mut hashes: Vec<Hash> = vec![EMPTY; blocks.len()];
+    lanes.hash(Mode::Derive(&Context::LEAF), &blocks, &mut hashes);
+    let mut hashes = hashes.into_iter();
+    let hash = |(spot, leaf): &LeafChange| Change {
+        path: *spot.path(),
+        hash: leaf.as_ref().and_then(|_| hashes.next()),
+    };
+    changes.iter().map(hash).collect()
+}

@@ -1,0 +1,148 @@
+//! The tree in memory against the walker over stored nodes, a rebuild and `alloy-trie`: chains of
+//! generated blocks with siblings and reorgs, budgets down to nothing, and several threads.
+
+mod common;
+
+use banyan_commitment::{MemoryTrie, Trees, rebuild, state_root};
+use banyan_primitives::{B256, trie::HashedDiff};
+use common::{Pool, SHAPES, Shape, alloy_state_root, rng};
+use proptest::prelude::*;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rayon::ThreadPoolBuilder;
+
+/// What the trees may hold: all, some, next to nothing, nothing.
+const BUDGETS: [usize; 4] = [usize::MAX, 60_000, 8_000, 0];
+
+/// One run: which keys, how many blocks, how large.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    seed: u64,
+    shape: Shape,
+    budget: usize,
+    keys: usize,
+    blocks: usize,
+    changes: usize,
+}
+
+/// Blocks on a random one of the last states each, mostly the last.
+fn check(run: Run) {
+    let rng = &mut rng(run.seed);
+    let pool = Pool::new(rng, run.shape, run.keys);
+    let trees = Trees::new(run.budget);
+    let mut states = vec![MemoryTrie::default()];
+    for block in 0..run.blocks {
+        let back =
+            if rng.random_ratio(3, 4) { 0 } else { rng.random_range(0..states.len().min(5)) };
+        let mut state = states[states.len() - 1 - back].clone();
+        let count = rng.random_range(0..=run.changes);
+        let diff = pool.block(rng, &state, count);
+        let expected = state_root(&state, &diff).expect("a sound state");
+        if rng.random() {
+            let touched = touched(rng, &pool, &diff);
+            trees.reveal(&state, &touched).expect("a sound state");
+        }
+        let output = trees.state_root(&state, &diff).expect("a sound state");
+        assert_eq!(output.root, expected.root, "block {block} of {run:?}");
+        assert!(output == expected, "nodes or storage roots of block {block} of {run:?}");
+        state.apply(&diff, &output.nodes);
+        if block % 4 == 0 {
+            assert_eq!(output.root, rebuild(&state).expect("a sound state").root);
+            assert_eq!(output.root, alloy_state_root(&state), "block {block} of {run:?}");
+        }
+        states.push(state);
+    }
+}
+
+/// Some of what a block changes, and some other keys.
+fn touched(rng: &mut ChaCha8Rng, pool: &Pool, diff: &HashedDiff) -> Vec<(B256, Vec<B256>)> {
+    let mut touched = Vec::new();
+    for account in diff.accounts.keys().chain(&pool.accounts) {
+        if rng.random_ratio(2, 3) {
+            let changed = diff.storage.get(account).into_iter().flat_map(|it| it.slots.keys());
+            let slots = changed.chain(pool.slots.iter().take(3)).copied();
+            touched.push((*account, slots.filter(|_| rng.random_ratio(2, 3)).collect()));
+        }
+    }
+    touched
+}
+
+fn check_with_threads(threads: usize, run: Run) {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    pool.install(|| check(run));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..Default::default() })]
+
+    /// Few keys: branches collapse, extensions split, tries become empty and come back.
+    #[test]
+    fn small_tries(seed: u64, shape in 0..3usize, budget in 0..4usize, keys in 1..12usize) {
+        let (shape, budget) = (SHAPES[shape], BUDGETS[budget]);
+        check(Run { seed, shape, budget, keys, blocks: 16, changes: 4 });
+    }
+
+    /// Tries of several levels.
+    #[test]
+    fn larger_tries(seed: u64, shape in 0..3usize, budget in 0..4usize, keys in 12..150usize) {
+        let (shape, budget) = (SHAPES[shape], BUDGETS[budget]);
+        check(Run { seed, shape, budget, keys, blocks: 10, changes: 24 });
+    }
+}
+
+/// Batches that are split by nibbles, on any number of threads.
+#[test]
+fn large_batches_on_one_to_eight_threads() {
+    for threads in 1..=8 {
+        let shape = SHAPES[threads % 3];
+        let budget = BUDGETS[threads % 4];
+        let run = Run { seed: threads as u64, shape, budget, keys: 3000, blocks: 4, changes: 900 };
+        check_with_threads(threads, run);
+    }
+}
+
+#[test]
+#[ignore = "slow: a hundred thousand batches take minutes; make test-slow"]
+fn a_hundred_thousand_batches() {
+    for seed in 0..8400 {
+        let rng = &mut rng(seed);
+        let shape = SHAPES[rng.random_range(0..3)];
+        let budget = BUDGETS[rng.random_range(0..4)];
+        let (keys, changes) = (rng.random_range(1..200), rng.random_range(1..40));
+        let threads = rng.random_range(1..=8);
+        check_with_threads(threads, Run { seed, shape, budget, keys, blocks: 12, changes });
+    }
+}
+
+/// Roots and reveals of siblings from many threads at once.
+#[test]
+fn threads_may_ask_for_siblings_at_the_same_time() {
+    let rng = &mut rng(5);
+    let pool = Pool::new(rng, Shape::Uniform, 400);
+    let mut state = MemoryTrie::default();
+    let trees = Trees::new(60_000);
+    for _ in 0..6 {
+        let siblings: Vec<_> = (0..6).map(|_| pool.block(rng, &state, 120)).collect();
+        std::thread::scope(|scope| {
+            for diff in &siblings {
+                let (trees, state) = (&trees, &state);
+                scope.spawn(move || {
+                    let keys = diff.accounts.keys().map(|key| (*key, Vec::new()));
+                    trees.reveal(state, &keys.collect::<Vec<_>>()).expect("a sound state");
+                    let output = trees.state_root(state, diff).expect("a sound state");
+                    assert!(output == state_root(state, diff).expect("a sound state"));
+                });
+            }
+        });
+        let diff = &siblings[rng.random_range(0..siblings.len())];
+        let nodes = state_root(&state, diff).expect("a sound state").nodes;
+        state.apply(diff, &nodes);
+    }
+}
+
+#[test]
+fn storage_of_an_unlisted_account_is_refused() {
+    let mut diff = HashedDiff::default();
+    diff.storage.entry(Default::default()).or_default();
+    assert!(Trees::new(0).state_root(&MemoryTrie::default(), &diff).is_err());
+}
