@@ -73,8 +73,9 @@ pub struct ChainConfig {
     pub max_unpersisted_blocks: u64,
     /// Deepest reorg that is carried out; deeper ones are refused with −38006.
     pub max_reorg_depth: u64,
-    /// Most bytes, about, that the state's tree may take in memory on a `wide` chain. Of a larger
-    /// state the roots are computed from what is stored.
+    /// Most bytes, about, that the state's tries may take in memory. On an `mpt` chain the rest is read
+    /// where it is needed; on a `wide` chain the roots of a larger state are computed from what is
+    /// stored.
     pub root_memory: u64,
     /// What an acknowledged head survives.
     pub durability: Durability,

@@ -32,7 +32,7 @@ impl Kit {
         let config = ChainConfig { executor, ..ChainConfig::default() };
         let mut chain = Chain::open(Arc::clone(&spec), database, config).unwrap();
         let parent = BlockRef::from(&spec.genesis_header);
-        let executed = chain.with_state(parent, |chain, state| build(chain, state)).unwrap();
+        let executed = chain.with_state(parent, build).unwrap();
         let (block, output) = (executed.block.clone(), (*executed.output).clone());
         Self { chain, block, output, _dir: dir }
     }
