@@ -158,7 +158,7 @@ mod tests {
             target.count(true);
         }
         assert_eq!(target.order(), Order::Strict);
-        for _ in 0..100 {
+        for _ in 0..30 {
             target.count(true);
         }
         assert_eq!(target.order(), Order::ByName);
