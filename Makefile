@@ -24,11 +24,11 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor fuzz-executor torture tools docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor bench-commitment-mdbx fuzz-executor torture tools docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 	@echo "Variables: PROFILE=dev|release  FIXTURES=DIR  ARGS='...'"
 
 build: toolchain ## the release binary, target/release/banyan
@@ -71,6 +71,10 @@ bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
 bench-executor: toolchain ## execution alone, against revm used plainly; rows in target/bench/executor.json
 	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_FIXTURES="$(abspath $(FIXTURES))" \
 		$(CARGO) bench --workspace --locked --bench executor
+
+bench-commitment-mdbx: toolchain ## commits in the database, wide against the keccak trie; rows in target/bench/mdbx.json
+	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_BENCH_DIR="$(abspath $(TARGET_DIR))/bench" \
+		$(CARGO) bench --workspace --locked --bench mdbx
 
 fuzz-executor: toolchain ## generated blocks: every way of execution against the oracle (BLOCKS=1000000 SEED=1)
 	BANYAN_FUZZ_BLOCKS=$(BLOCKS) BANYAN_FUZZ_SEED=$(SEED) $(CARGO) test --workspace --locked \

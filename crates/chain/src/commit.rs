@@ -15,9 +15,6 @@ use banyan_storage::{BlockRead, Database, Read, ReadTxn, StorageError};
 
 use crate::{ChainError, Roots, persist::Persistable};
 
-/// Bytes of the state tries that are kept in memory.
-const TRIE_MEMORY: usize = 512 << 20;
-
 /// How a chain comes by the state roots in its headers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Commitments {
@@ -28,11 +25,11 @@ pub enum Commitments {
 }
 
 impl Commitments {
-    /// Those of `spec`'s chain in `db`.
-    pub(crate) fn of(spec: &ChainSpec, db: &Database) -> Self {
+    /// Those of `spec`'s chain in `db`, with so many bytes of tries in memory.
+    pub(crate) fn of(spec: &ChainSpec, db: &Database, memory: u64) -> Self {
         match Roots::of(spec, db) {
             Some(roots) => Self::Lagging(roots),
-            None => Self::Own(Arc::new(Trees::new(TRIE_MEMORY))),
+            None => Self::Own(Arc::new(Trees::new(usize::try_from(memory).unwrap_or(usize::MAX)))),
         }
     }
 

@@ -73,6 +73,9 @@ pub struct ChainConfig {
     pub max_unpersisted_blocks: u64,
     /// Deepest reorg that is carried out; deeper ones are refused with −38006.
     pub max_reorg_depth: u64,
+    /// Most bytes, about, that the state's tree may take in memory on a `wide` chain. Of a larger
+    /// state the roots are computed from what is stored.
+    pub root_memory: u64,
     /// What an acknowledged head survives.
     pub durability: Durability,
     /// How blocks are executed.
@@ -98,6 +101,7 @@ impl Default for ChainConfig {
             persist_threshold: 1,
             max_unpersisted_blocks: 64,
             max_reorg_depth: 90_000,
+            root_memory: 2 << 30,
             durability: Durability::default(),
             executor: ExecutorConfig::default(),
         }

@@ -25,6 +25,7 @@ mod persist;
 mod recovery;
 mod replay;
 mod reveal;
+mod root_tree;
 mod roots;
 mod seal;
 mod tree;

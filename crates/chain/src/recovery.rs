@@ -58,11 +58,11 @@ impl Chain {
         let tree = BlockTree::new(head);
         let no_thread = |error| ChainError::Fault(format!("cannot start a thread: {error}"));
         let persister = Persister::spawn(db.clone()).map_err(no_thread)?;
-        let commitments = Commitments::of(&spec, &db);
+        let commitments = Commitments::of(&spec, &db, config.root_memory);
         let (labels, known) = ((safe.clone(), finalized.clone()), commitments.clone());
         let view = ChainView::new(db.clone(), &tree, labels.0, labels.1, known);
         let published = Arc::new(ArcSwap::from_pointee(view));
-        let spawn = |roots| RootWorker::spawn(roots, Arc::clone(&published));
+        let spawn = |roots| RootWorker::spawn(roots, config.root_memory, Arc::clone(&published));
         let root_worker =
             commitments.lagging().cloned().map(spawn).transpose().map_err(no_thread)?;
         let journal = match config.durability {

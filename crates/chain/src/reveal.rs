@@ -9,6 +9,10 @@ use banyan_primitives::{
 use banyan_state::SharedView;
 use rayon::Scope;
 
+/// With fewer cores, committer and workers have use for all of them: what the root gains, execution
+/// loses.
+const CORES: usize = 4;
+
 /// Below this many transactions the root is computed before other threads are awake.
 const WORTH_WAKING: usize = 64;
 
@@ -29,8 +33,9 @@ impl<'a> Revealer<'a> {
         parent: &'a SharedView<'a>,
         block: &RecoveredBlock,
     ) -> Option<Self> {
-        let tries = tries.filter(|_| block.body.transactions.len() >= WORTH_WAKING)?;
-        Some(Self { tries, parent })
+        let pays =
+            block.body.transactions.len() >= WORTH_WAKING && rayon::current_num_threads() >= CORES;
+        tries.filter(|_| pays).map(|tries| Self { tries, parent })
     }
 
     /// Senders and receivers of the block.

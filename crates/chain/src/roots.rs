@@ -9,13 +9,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use banyan_chainspec::{ChainSpec, WideParams};
-use banyan_commitment::wide::wide_root;
 use banyan_primitives::{B256, B256Map, BlockRef, StateSource};
-use banyan_state::SharedView;
 use banyan_storage::{BlockRead, Database};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{ChainError, ChainView, machine::Chain};
+use crate::{ChainError, ChainView, machine::Chain, root_tree::RootTree};
 
 /// What is known of the roots of a `wide` chain, and what its headers carry of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -216,12 +214,17 @@ pub(crate) struct RootWorker {
 
 impl RootWorker {
     /// Starts it.
-    pub(crate) fn spawn(roots: Roots, published: Arc<ArcSwap<ChainView>>) -> std::io::Result<Self> {
+    pub(crate) fn spawn(
+        roots: Roots,
+        memory: u64,
+        published: Arc<ArcSwap<ChainView>>,
+    ) -> std::io::Result<Self> {
         let params = roots.params;
+        let tree = RootTree::new(roots.db.clone(), roots.clone(), memory);
         // Further behind than the lag, whoever brings another block waits.
         let (jobs, inbox) = bounded(usize::try_from(params.lag).unwrap_or(usize::MAX).min(64));
         let (ring, done) = bounded(1);
-        let worker = Worker { roots: roots.clone(), published, inbox, ring };
+        let worker = Worker { roots: roots.clone(), tree, published, inbox, ring };
         let thread =
             std::thread::Builder::new().name("roots".into()).spawn(move || worker.run())?;
         Ok(Self { roots, jobs: Some(jobs), done, thread: Some(thread) })
@@ -250,13 +253,14 @@ impl RootWorker {
 
 struct Worker {
     roots: Roots,
+    tree: RootTree,
     published: Arc<ArcSwap<ChainView>>,
     inbox: Receiver<BlockRef>,
     ring: Sender<()>,
 }
 
 impl Worker {
-    fn run(self) {
+    fn run(mut self) {
         while let Ok(block) = self.inbox.recv() {
             self.roots.pass();
             if self.roots.entries().stopped {
@@ -272,9 +276,9 @@ impl Worker {
 
     /// Enters the root after a block, or why there is none; false if the chain has moved meanwhile,
     /// so that there may be one now.
-    fn settle(&self, block: BlockRef) -> bool {
+    fn settle(&mut self, block: BlockRef) -> bool {
         let view = self.published.load_full();
-        let result = self.root(&view, block);
+        let result = self.tree.root_after(&view, block);
         // Locked while it is looked at: who moves the chain looks for failures afterwards.
         let mut entries = self.roots.entries();
         if result.is_err() && !Arc::ptr_eq(&view, &self.published.load()) && !entries.stopped {
@@ -283,12 +287,6 @@ impl Worker {
         entries.leave(block, result);
         self.roots.book.changed.notify_all();
         true
-    }
-
-    /// Over what is stored, whatever that is by now: never past a block without root.
-    fn root(&self, view: &ChainView, block: BlockRef) -> Result<B256, ChainError> {
-        let (tip, change) = view.change_from_tip(block)?;
-        Ok(wide_root(&SharedView::new(&tip, 0), &change)?.root)
     }
 }
 

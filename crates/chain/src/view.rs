@@ -218,6 +218,11 @@ impl ChainView {
         Ok(Some((tip.with_layer(Arc::new(layer))?, output.root)))
     }
 
+    /// A block and its ancestors in memory.
+    pub(crate) fn branch(&self, block: BlockRef) -> Branch {
+        self.tree.branch(block)
+    }
+
     /// The persisted tip, and all that leads from it to `block`: back to the block's branch, if the
     /// database has gone past it, and up.
     pub(crate) fn change_from_tip(

@@ -60,6 +60,8 @@ impl Sim {
         let config = ChainConfig {
             keep_blocks: rng.random_range(0..6),
             persist_threshold: rng.random_range(1..5),
+            // With the tree in memory, or without.
+            root_memory: *[0, 1 << 30].choose(&mut rng).unwrap(),
             durability: *[Durability::Process, Durability::Power].choose(&mut rng).unwrap(),
             ..Default::default()
         };

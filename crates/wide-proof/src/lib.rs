@@ -20,6 +20,7 @@
 mod hash;
 mod key;
 mod proof;
+mod root;
 
 pub use hash::{
     Context, EMPTY, Hash, account_id, account_record, account_value, inner, inner_key, leaf,
@@ -27,3 +28,4 @@ pub use hash::{
 };
 pub use key::Key;
 pub use proof::{End, MAX_ENCODED, Proof, ProofError, verify};
+pub use root::root_of;

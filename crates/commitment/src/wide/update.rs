@@ -13,10 +13,10 @@ use super::{
 use crate::{CommitmentError, RootOutput};
 
 /// A bucket with more leaves is divided.
-const SPLIT: usize = 20;
+const SPLIT: usize = 24;
 /// Two buckets with no more leaves become one. Far below half of [`SPLIT`], so that one leaf coming
 /// and going does not make a bucket come and go.
-const MERGE: usize = 9;
+const MERGE: usize = 10;
 /// A row with more entries is cut into several: it stays far below half a page of the database.
 const ROW: usize = 32;
 /// A part with fewer entries stays where it is when a row is cut.
@@ -24,7 +24,7 @@ const CUT: usize = 4;
 /// Deepest place of a row, and deepest bucket that is divided.
 const DEEPEST: usize = 256;
 /// From so many changes on a part is a task of its own. What it works on then fits the caches.
-const TASK: usize = 256;
+const TASK: usize = 64;
 
 /// Root of the `wide` tree after `diff` on the state of `parent`, and the rows to store. They stand
 /// where the nodes of the account trie stand on other chains.
@@ -41,16 +41,15 @@ pub fn wide_root<S: TrieSource + Sync>(
     }
     let after = task.cut(after, Prefix::ROOT);
     let root = task.trees.hash(&mut task.forest, after, 0);
-    task.forest.run();
+    task.finish();
     let root = *task.forest.hash(root);
     let row = (after != Tree::Empty).then(|| {
         let row = task.trees.encode(&task.forest, after);
         Bytes::from([root.as_slice(), &row].concat())
     });
     let mut nodes = NodeDiff::default();
-    let done = task.done();
-    nodes.accounts.extend(done.removed.into_iter().map(|path| (path, None)));
-    nodes.accounts.extend(done.written.into_iter().map(|(path, row)| (path, Some(row))));
+    nodes.accounts.extend(task.removed.into_iter().map(|path| (path, None)));
+    nodes.accounts.extend(task.written.into_iter().map(|(path, row)| (path, Some(row))));
     nodes.accounts.insert(Nibbles::new(), row);
     Ok(RootOutput { root: B256::from(root), nodes, ..Default::default() })
 }
@@ -74,12 +73,6 @@ pub(crate) struct Task<'a, S> {
     /// The leaves of a bucket before and after, kept for the next one.
     leaves: Leaves,
     after: Leaves,
-}
-
-/// Rows of a part that is done.
-struct Done {
-    removed: Vec<Nibbles>,
-    written: Vec<(Nibbles, Bytes)>,
 }
 
 impl<'a, S: TrieSource> Task<'a, S> {
@@ -135,11 +128,6 @@ impl<'a, S: TrieSource> Task<'a, S> {
         for (path, tree) in std::mem::take(&mut self.sealed) {
             self.written.push((path, self.trees.encode(&self.forest, tree).into()));
         }
-    }
-
-    fn done(mut self) -> Done {
-        self.finish();
-        Done { removed: self.removed, written: self.written }
     }
 
     /// Puts the tree at `place` in a row, which hangs at `depth`, at or above; both are between two
@@ -267,7 +255,7 @@ impl<S: TrieSource + Sync> Task<'_, S> {
                 visit_bucket(self.source, &prefix, &bucket, near, &mut |spot, leaf| {
                     leaves.push((spot, forest.leaf(&spot, &leaf)));
                 })?;
-                if !leaves.is_sorted_by_key(|(spot, _)| *spot) {
+                if !leaves.is_sorted_by(|(a, _), (b, _)| a < b) {
                     leaves.sort_unstable_by_key(|(spot, _)| *spot);
                 }
                 self.rebuild(tree, prefix, changes)

@@ -1,13 +1,15 @@
 //! The `wide` rule against the definition of its tree.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
 #[path = "../common/mod.rs"]
 mod common;
 mod naive;
 mod proofs;
+mod vectors;
 
 use banyan_commitment::{
     MemoryTrie,
-    wide::{wide_check, wide_rebuild, wide_root},
+    wide::{wide_check, wide_proof, wide_rebuild, wide_root},
 };
 use banyan_primitives::{
     B256,
@@ -42,7 +44,10 @@ fn a_rebuild_is_the_tree_of_the_definition() {
         for (accounts, slots) in [(1, 1), (2, 1), (3, 40), (300, 40)] {
             for seed in 0..4 {
                 let state = state(seed, shape, accounts, slots);
-                assert_eq!(wide_rebuild(&state).unwrap(), naive::root(&state), "{shape:?} {seed}");
+                let root = wide_rebuild(&state).unwrap();
+                assert_eq!(root, naive::root(&state), "{shape:?} {seed}");
+                let whole = banyan_wide_proof::root_of(&naive::leaves(&state));
+                assert_eq!(whole, Some(root.0), "{shape:?} {seed}");
             }
         }
     }
@@ -144,4 +149,43 @@ fn a_large_block_is_done_in_tasks() {
     commit(&mut state, &diff, "half of it deleted");
     let root = commit(&mut state, &back, "and back");
     assert_eq!(root, wide_rebuild(&state).unwrap());
+}
+
+/// Stored bytes that changed by themselves give an error or another root, but no panic and no endless
+/// loop.
+#[test]
+fn damaged_rows_never_panic() {
+    let mut state = MemoryTrie::default();
+    let all = as_alloc(&self::state(4, Shape::Uniform, 200, 60));
+    commit(&mut state, &all, "genesis");
+    let rng = &mut rng(12);
+    let pool = Pool::new(rng, Shape::Uniform, 40);
+    let leaves = naive::leaves(&state);
+    let rows: Vec<_> = state.nodes(TrieId::Accounts).unwrap().clone().into_iter().collect();
+    for _ in 0..200 {
+        let (path, row) = &rows[rng.random_range(0..rows.len())];
+        let mut row = row.to_vec();
+        let at = rng.random_range(0..row.len().min(60));
+        row[at] ^= rng.random_range(1..=255u8);
+        if rng.random_range(0..10) == 0 {
+            row.truncate(at);
+        }
+        let mut damaged = state.clone();
+        let accounts = [(*path, Some(row.into()))].into();
+        damaged.apply(&HashedDiff::default(), &NodeDiff { accounts, ..Default::default() });
+        let diff = block(&pool, rng, &damaged, 20);
+        let (key, _) = leaves[rng.random_range(0..leaves.len())];
+        let _ = (wide_root(&damaged, &diff), wide_proof(&damaged, &key), wide_check(&damaged));
+    }
+}
+
+#[test]
+#[ignore = "slow: a hundred thousand blocks, minutes; cargo test --workspace --test wide -- --ignored"]
+fn very_many_blocks_have_the_root_of_the_definition() {
+    for seed in 0..1500 {
+        for shape in SHAPES {
+            blocks(shape, 3, 12, seed);
+            blocks(shape, 20, 10, seed);
+        }
+    }
 }
