@@ -3,7 +3,8 @@
 //! [`state_root`] takes the parent state (a [`TrieSource`](banyan_primitives::trie::TrieSource))
 //! and a block's hashed diff, and returns the new root with the trie nodes to store; it reads only
 //! along the changed keys. [`rebuild`] computes the same from the flat state alone and is its
-//! oracle. [`account_proof`] answers `eth_getProof`. This crate stores nothing: nodes go out as a
+//! oracle. [`Trees`] computes the same with the tries kept in memory from block to block.
+//! [`account_proof`] answers `eth_getProof`. This crate stores nothing: nodes go out as a
 //! `NodeDiff`, and whoever keeps the state keeps them with it.
 //!
 //! How it works: a trie is opened from its root entry, one stored branch after the other along the

@@ -5,7 +5,8 @@
 //! cargo bench -p banyan-commitment --bench tree -- [keys] [rounds] [threads] [batch]
 //! ```
 //!
-//! With a batch size the tree alone has its turns with it, for a profiler.
+//! With a batch size the tree alone has its turns with it, for a profiler. Settings:
+//! `BANYAN_BENCH_OUT` (folder for the rows, `ram.json`).
 #![allow(missing_docs, unreachable_pub, reason = "a program")]
 
 #[path = "../../tests/common/mod.rs"]
@@ -13,7 +14,7 @@ mod common;
 mod measure;
 mod workload;
 
-use std::env;
+use std::{env, fs, path::PathBuf};
 
 use banyan_commitment::{
     Trees, state_root,
@@ -21,6 +22,7 @@ use banyan_commitment::{
 };
 use banyan_primitives::keccak256;
 use measure::{Times, time};
+use serde_json::{Value, json};
 use workload::Workload;
 
 /// Changed keys of a block.
@@ -33,14 +35,21 @@ fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     println!("{keys} keys, {rounds} rounds, {threads} threads; CPU ms (wall ms), us per key");
     println!("keccak256 of 532 bytes: {:.0} ns (918 in the design note)", keccak_ns());
+    let mut rows = Vec::new();
     pool.install(|| {
         for workload in [Workload::uniform(keys), Workload::nested(keys)] {
             match numbers.get(3) {
                 Some(batch) => profile(workload, rounds, *batch),
-                None => measure(workload, rounds),
+                None => rows.append(&mut measure(workload, rounds, threads)),
             }
         }
     });
+    if let Some(folder) = env::var_os("BANYAN_BENCH_OUT") {
+        let folder = PathBuf::from(folder);
+        fs::create_dir_all(&folder).expect("the folder for the rows");
+        let path = folder.join("ram.json");
+        fs::write(path, Value::from(rows).to_string()).expect("the folder for the rows");
+    }
 }
 
 /// How fast the machine is at the moment: a full branch, hashed alone.
@@ -74,7 +83,8 @@ fn profile(mut workload: Workload, rounds: usize, batch: usize) {
     println!("{:8} {batch:6}  tree {}", workload.name, times.report(batch));
 }
 
-fn measure(mut workload: Workload, rounds: usize) {
+fn measure(mut workload: Workload, rounds: usize, threads: usize) -> Vec<Value> {
+    let mut rows = Vec::new();
     let trees = full(&mut workload);
     let mut wide_tree = WideTree::build(&workload.state, 2).expect("memory does not fail");
     for batch in BATCHES {
@@ -104,6 +114,13 @@ fn measure(mut workload: Workload, rounds: usize) {
             workload.state.apply(&diff, &kept.nodes);
         }
         let [mpt, walker, wide] = &times;
+        for (rule, times) in [("mpt", mpt), ("mpt walker", walker), ("wide", wide)] {
+            rows.push(json!({
+                "case": "ram", "workload": workload.name, "rule": rule, "threads": threads,
+                "keys_in_state": workload.keys(), "batch": batch,
+                "cpu_ms": times.cpu(), "wall_ms": times.wall(),
+            }));
+        }
         println!(
             "{:8} {batch:6}  mpt {}  walker {} {:.2}x  wide {}  mpt/wide {:.2}",
             workload.name,
@@ -117,4 +134,5 @@ fn measure(mut workload: Workload, rounds: usize) {
     let expected = wide_rebuild(&workload.state).expect("memory does not fail");
     assert_eq!(wide_tree.root(), expected);
     println!("{:8} mpt {} MiB", workload.name, trees.bytes() >> 20);
+    rows
 }

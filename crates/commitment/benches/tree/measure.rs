@@ -22,9 +22,14 @@ impl Times {
         median(self.0.iter().map(|times| times.0).collect())
     }
 
+    /// Median time, in ms.
+    pub fn wall(&self) -> f64 {
+        median(self.0.iter().map(|times| times.1).collect())
+    }
+
     /// For people.
     pub fn report(&self, keys: usize) -> String {
-        let (cpu, wall) = (self.cpu(), median(self.0.iter().map(|times| times.1).collect()));
+        let (cpu, wall) = (self.cpu(), self.wall());
         format!("{cpu:7.2} ({wall:7.2}) {:5.2}", cpu * 1e3 / keys as f64)
     }
 }

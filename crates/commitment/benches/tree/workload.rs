@@ -64,6 +64,11 @@ impl Workload {
         workload
     }
 
+    /// Accounts and slots in the state.
+    pub fn keys(&self) -> usize {
+        self.accounts.len() + self.contracts.len() + self.slots.len()
+    }
+
     /// A block that sets every key.
     pub fn touch_all(&mut self) -> HashedDiff {
         let rng = &mut self.rng;

@@ -110,7 +110,7 @@ impl Applier {
         };
         let branch = Arc::make_mut(&mut node);
         let entry = |index| patch.entries[index as usize].nibble;
-        branch.touch((entries.0..entries.1).map(entry));
+        branch.touch((entries.0..entries.1).map(entry), false);
         for entry in entries.0..entries.1 {
             let entry = patch.entries[entry as usize];
             self.change(patch, branch, entry.nibble, entry.new);

@@ -342,7 +342,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         let split = if depth == 0 { SPLIT } else { SPLIT_AGAIN };
         let old = |nibble| node.place(nibble).map(|place| (place, node.masks.kind(nibble)));
         if changes.len() < split {
-            node.touch(groups(changes, depth).map(|(nibble, _)| nibble));
+            node.touch(groups(changes, depth).map(|(nibble, _)| nibble), true);
             for (nibble, group) in groups(changes, depth) {
                 let new = self.visit(depth + 1, old(nibble), group)?;
                 self.note(node, nibble, new);
