@@ -8,7 +8,7 @@ use banyan_primitives::{
     Address, B64, B256, Bytes, EMPTY_OMMER_ROOT_HASH, EMPTY_ROOT_HASH, Header, KECCAK_EMPTY,
     MESSAGE_PASSER, U256, keccak256,
 };
-use banyan_wide_proof::{EMPTY, Hash, Key, account_value, inner, leaf};
+use banyan_wide_proof::{Key, account_value, leaf, root_of};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -221,28 +221,7 @@ fn wide_root(alloc: &BTreeMap<Address, GenesisAccount>) -> B256 {
         }
     }
     leaves.sort_unstable_by_key(|(key, _)| *key.path());
-    wide_subtree(&leaves, 0).into()
-}
-
-/// By definition: nothing, one leaf, or two halves where the paths of the leaves part. Calls go as
-/// deep as two paths go together.
-fn wide_subtree(leaves: &[(Key, Hash)], depth: usize) -> Hash {
-    match leaves {
-        [] => EMPTY,
-        [(_, leaf)] => *leaf,
-        _ => {
-            let left = leaves.partition_point(|(key, _)| !key.bit(depth));
-            let (left, right) = leaves.split_at(left);
-            match (left.is_empty(), right.is_empty()) {
-                (true, _) => wide_subtree(right, depth + 1),
-                (_, true) => wide_subtree(left, depth + 1),
-                _ => {
-                    let halves = [left, right].map(|half| wide_subtree(half, depth + 1));
-                    inner(depth, &halves[0], &halves[1])
-                }
-            }
-        }
-    }
+    root_of(&leaves).expect("leaves in order, and no hash twice").into()
 }
 
 fn code_hash(account: &GenesisAccount) -> B256 {
