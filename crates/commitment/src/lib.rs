@@ -7,6 +7,8 @@
 //! [`account_proof`] answers `eth_getProof`. This crate stores nothing: nodes go out as a
 //! `NodeDiff`, and whoever keeps the state keeps them with it.
 //!
+//! Chains with `wide` commitment have another tree: [`wide`].
+//!
 //! How it works: a trie is opened from its root entry, one stored branch after the other along the
 //! changed keys, and from the flat leaves where no branch is stored (`reader`). Changed parts
 //! are hashed bottom up (`update`), unchanged children are taken over by reference. Every hashed
