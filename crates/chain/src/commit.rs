@@ -41,6 +41,14 @@ impl Commitments {
         }
     }
 
+    /// The next block will build on the state with this root: tells the tries, on another thread.
+    pub(crate) fn settle(&self, root: B256) {
+        if let Self::Own(tries) = self {
+            let tries = Arc::clone(tries);
+            rayon::spawn(move || tries.settle(root));
+        }
+    }
+
     /// The roots that lag, if they do.
     pub const fn lagging(&self) -> Option<&Roots> {
         match self {

@@ -52,6 +52,7 @@ impl Chain {
         let reverted = if moved { self.move_head_or_withdraw(&path, before)? } else { Vec::new() };
         (self.safe, self.finalized) = (safe, finalized);
         let view = self.publish();
+        self.commitments.settle(head.state_root);
         self.retry_roots()?;
         if moved {
             self.announce(reverted, path.included, &view);
