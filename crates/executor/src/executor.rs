@@ -1,6 +1,6 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use banyan_chainspec::ChainSpec;
@@ -144,6 +144,8 @@ pub(crate) struct Knowledge {
     pub(crate) targets: Targets,
     /// Looked at so far.
     blocks: AtomicU32,
+    /// Workers ran ahead in the last block that looked like it.
+    ran_ahead: AtomicBool,
 }
 
 impl Knowledge {
@@ -169,6 +171,7 @@ impl Executor {
             library: Library::new(config.programs),
             targets: Targets::default(),
             blocks: AtomicU32::new(0),
+            ran_ahead: AtomicBool::new(false),
         };
         Self { config, pool, build_pool, knowledge }
     }
@@ -244,20 +247,19 @@ impl Executor {
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
         let mut executor = executor.recorded(record)?.with_light_gas(self.light_gas());
         let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
-        if !self.may_pay(block) {
+        if !self.may_pay(block) || !self.knowledge.ran_ahead.load(Ordering::Relaxed) {
             let plan = self.plan(block, parent.remembers(), &mut executor);
-            return self.prepare(pool, plan, executor, (block, parent), along);
+            return match plan {
+                Plan::RunAhead(works) => self.scope(pool, spec, context, parent, |ahead| {
+                    run_ahead(executor, ahead, (block, &works), along)
+                }),
+                plan => self.prepare(pool, plan, executor, (block, parent), along),
+            };
         }
-        // The workers wake up while the block is being looked at.
+        // As with the block before, workers will be needed: they wake up while it is looked at.
         self.scope(pool, spec, context, parent, |ahead| {
             match self.plan(block, parent.remembers(), &mut executor) {
-                Plan::RunAhead(works) => {
-                    ahead.offer_block(block, &works);
-                    if let Some(list) = along.list {
-                        ahead.know(list)?;
-                    }
-                    execute_with(executor.with_ahead(ahead), block, along)
-                }
+                Plan::RunAhead(works) => run_ahead(executor, ahead, (block, &works), along),
                 plan => {
                     ahead.stop();
                     self.prepare(pool, plan, executor, (block, parent), along)
@@ -340,7 +342,9 @@ impl Executor {
         let perturbed = self.config.perturb.is_some();
         let is_try =
             self.knowledge.blocks.fetch_add(1, Ordering::Relaxed).is_multiple_of(TRY_EVERY);
-        if jobs.count >= 2 && (jobs.can_pay(is_try) || perturbed) {
+        let pays = jobs.count >= 2 && (jobs.can_pay(is_try) || perturbed);
+        self.knowledge.ran_ahead.store(pays, Ordering::Relaxed);
+        if pays {
             return Plan::RunAhead(works);
         }
         match calls >= WORTH_PREPARING || perturbed && calls > 0 {
@@ -405,6 +409,20 @@ fn shortcuts<'a, S: StateSource>(
     BlockExecutor::with_shortcuts(spec, context.clone(), parent)
         .and_then(|executor| executor.recorded(record))
         .unwrap_or_else(|_| BlockExecutor::new(spec, context, parent))
+}
+
+/// Executes a block with workers running ahead.
+fn run_ahead<'a, 's: 'a, S: StateSource>(
+    executor: BlockExecutor<'a, &'s S>,
+    ahead: &'a RunAhead<'a, &'s S>,
+    (block, works): (&RecoveredBlock, &[Work]),
+    along: Along<'_>,
+) -> Result<Execution, ExecutionError> {
+    ahead.offer_block(block, works);
+    if let Some(list) = along.list {
+        ahead.know(list)?;
+    }
+    execute_with(executor.with_ahead(ahead), block, along)
 }
 
 /// The transactions of a block that are worth a worker.
