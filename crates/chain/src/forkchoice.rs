@@ -52,9 +52,9 @@ impl Chain {
         let reverted = if moved { self.move_head_or_withdraw(&path, before)? } else { Vec::new() };
         (self.safe, self.finalized) = (safe, finalized);
         let view = self.publish();
-        self.commitments.settle(head.state_root);
         self.retry_roots()?;
         if moved {
+            self.commitments.settle(head.state_root);
             self.announce(reverted, path.included, &view);
         }
         self.persist_if_due()?;

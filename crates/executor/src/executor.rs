@@ -247,7 +247,7 @@ impl Executor {
             BlockExecutor::with_shortcuts(spec, context.clone(), parent)?.with_knowledge(knowledge);
         let mut executor = executor.recorded(record)?.with_light_gas(self.light_gas());
         let Some(pool) = &self.pool else { return execute_with(executor, block, along) };
-        if !self.may_pay(block) || !self.knowledge.ran_ahead.load(Ordering::Relaxed) {
+        if !self.knowledge.ran_ahead.load(Ordering::Relaxed) || !self.may_pay(block) {
             let plan = self.plan(block, parent.remembers(), &mut executor);
             return match plan {
                 Plan::RunAhead(works) => self.scope(pool, spec, context, parent, |ahead| {

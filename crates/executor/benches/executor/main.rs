@@ -9,8 +9,8 @@
 //!
 //! Settings are variables of the environment: `BANYAN_BENCH_ROUNDS` (15), `BANYAN_BENCH_FILTER`
 //! (part of a workload's name), `BANYAN_BENCH_THREADS` (`1,2` and 4, 8, 16 where there are as many
-//! cores), `BANYAN_BENCH_RECORD=1` (what is touched is recorded, too), `BANYAN_BENCH_GAS` (one size for all synthetic blocks), `BANYAN_BENCH_OUT` (folder of
-//! `executor.json` and `conflict.svg`), `BANYAN_BENCH_DETAILS=1` (counts below each line),
+//! cores), `BANYAN_BENCH_RECORD=1` (what is touched is recorded, too), `BANYAN_BENCH_GAS` (one size
+//! for all synthetic blocks), `BANYAN_BENCH_OUT` (folder of `executor.json` and `conflict.svg`), `BANYAN_BENCH_DETAILS=1` (counts below each line),
 //! `BANYAN_FIXTURES` (folder with the archive `mainnet-blocks`).
 
 #![allow(

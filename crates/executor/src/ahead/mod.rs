@@ -407,8 +407,9 @@ impl<'a, S> RunAhead<'a, S> {
         self.entries().get(index as usize).cloned().flatten()
     }
 
-    /// The committer's turn at the transaction at `index`, whose entry this is. Gives the result of a worker, if there is one. While a worker is at it and there is
-    /// something else to do, `help` does that.
+    /// The committer's turn at the transaction at `index`, whose entry this is. Gives the result of a
+    /// worker, if there is one. While a worker is at it and there is something else to do, `help` does
+    /// that.
     pub(crate) fn take(
         &self,
         index: u32,
