@@ -1,11 +1,11 @@
 //! One function per subcommand.
 
-use std::{fmt::Display, fs::File};
+use std::{env, fmt::Display, fs::File};
 
 use anyhow::{Result, anyhow, bail};
 use banyan_node::{
-    BenchConfig, ExecutorConfig, IngestClient, IngestConfig, ReExecuteConfig, StoreConfig,
-    Workload, log_warning,
+    BenchConfig, ExecutorConfig, GrownConfig, IngestClient, IngestConfig, ReExecuteConfig,
+    StoreConfig, Workload, log_warning,
 };
 use serde_json::Value;
 
@@ -144,6 +144,10 @@ fn bench_config(args: &ReplayArgs) -> Result<BenchConfig> {
         blocks: args.blocks,
         gas_limit: args.gas_limit,
         senders: args.senders,
+        grown: args.accounts.map(|accounts| GrownConfig {
+            accounts,
+            directory: args.states.clone().unwrap_or_else(|| env::temp_dir().join("banyan-bench")),
+        }),
         lag: args.lag,
         seed: args.seed,
         directory: args.tmpdir.clone(),

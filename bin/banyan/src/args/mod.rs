@@ -192,6 +192,12 @@ pub(crate) struct ReplayArgs {
     /// Accounts that send, each in turn.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) senders: u32,
+    /// Accounts that hold the token besides, and receive: a state that is grown once and kept.
+    #[arg(long, value_name = "N")]
+    pub(crate) accounts: Option<u32>,
+    /// Directory that keeps grown states. [default: banyan-bench in the system's]
+    #[arg(long, value_name = "DIR", env = "BANYAN_BENCH_STATES")]
+    pub(crate) states: Option<PathBuf>,
     /// Measure a chain with `wide` state commitment whose headers lag so many blocks (1 to 64).
     #[arg(long, value_name = "BLOCKS")]
     pub(crate) lag: Option<u64>,

@@ -9,6 +9,7 @@
 
 mod erc20;
 mod executor;
+mod grown;
 mod ingest;
 mod journal;
 mod replay;
@@ -41,6 +42,8 @@ pub struct BenchConfig {
     pub gas_limit: u64,
     /// Accounts that send.
     pub senders: u32,
+    /// Accounts that are in the state besides, if many are wanted.
+    pub grown: Option<GrownConfig>,
     /// Blocks by which headers lag, on a chain with `wide` commitment; `None`: an `mpt` chain.
     pub lag: Option<u64>,
     /// Seed of all choices.
@@ -51,14 +54,27 @@ pub struct BenchConfig {
     pub executor: ExecutorConfig,
 }
 
+/// A large state, made once and kept.
+#[derive(Clone, Debug)]
+pub struct GrownConfig {
+    /// Accounts, each with a balance of the token. They receive what the senders send.
+    pub accounts: u32,
+    /// Where states are kept, in directories named after what they hold.
+    pub directory: PathBuf,
+}
+
 impl BenchConfig {
     fn chain(&self, durability: Durability) -> ChainConfig {
         ChainConfig { durability, executor: self.executor.clone(), ..ChainConfig::default() }
     }
 
     fn check(&self) -> Result<(), NodeError> {
-        match self.senders == 0 || self.blocks == 0 {
-            true => Err(NodeError::Bench("senders and blocks must be at least 1".to_owned())),
+        let no_accounts = self.grown.as_ref().is_some_and(|grown| grown.accounts == 0);
+        match self.senders == 0 || self.blocks == 0 || no_accounts {
+            true => {
+                let text = "senders, blocks and accounts must be at least 1";
+                Err(NodeError::Bench(text.to_owned()))
+            }
             false => Ok(()),
         }
     }
