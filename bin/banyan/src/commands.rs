@@ -1,6 +1,10 @@
 //! One function per subcommand.
 
-use std::{env, fmt::Display, fs::File};
+use std::{
+    env,
+    fmt::Display,
+    fs::{self, File},
+};
 
 use anyhow::{Result, anyhow, bail};
 use banyan_node::{
@@ -12,7 +16,8 @@ use serde_json::Value;
 use crate::{
     args::{
         BenchCommand, Cli, Command, DbCommand, ExecutorBenchArgs, ImportArgs, IngestArgs,
-        IngestClientArgs, JournalArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs, StoreArgs,
+        IngestClientArgs, JournalArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs,
+        ReplayBenchArgs, StoreArgs,
     },
     compat, config, parse,
 };
@@ -107,9 +112,14 @@ fn re_execute(args: &ReExecuteArgs) -> Result<()> {
     }
 }
 
-fn replay(args: &ReplayArgs) -> Result<()> {
-    let report = banyan_node::bench_replay(&bench_config(args)?)?;
-    print_report(args.json, &report, &report.to_json())
+fn replay(args: &ReplayBenchArgs) -> Result<()> {
+    let report = banyan_node::bench_replay(&bench_config(&args.replay)?)?;
+    if let Some(path) = &args.rows {
+        let rows = serde_json::to_string_pretty(&report.commitment_rows())?;
+        fs::write(path, rows)
+            .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))?;
+    }
+    print_report(args.replay.json, &report, &report.to_json())
 }
 
 fn journal(args: &JournalArgs) -> Result<()> {

@@ -90,6 +90,12 @@ pub(crate) fn cpu_seconds() -> Option<f64> {
     Some((user + system) as f64 / 100.0)
 }
 
+/// Bytes that the process has caused to be written to disks so far.
+pub(crate) fn bytes_written() -> Option<u64> {
+    let io = fs::read_to_string("/proc/self/io").ok()?;
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

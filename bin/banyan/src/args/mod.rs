@@ -163,7 +163,7 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchCommand {
     /// Build blocks of a known workload, then time newPayload + forkchoiceUpdated for each of them
     /// on a fresh database.
-    Replay(ReplayArgs),
+    Replay(ReplayBenchArgs),
     /// The same blocks, a block at a time, on a node without a journal, one that survives the death
     /// of the process and one that survives power loss: what durability costs.
     Journal(JournalArgs),
@@ -177,7 +177,7 @@ pub(crate) enum BenchCommand {
     IngestClient(IngestClientArgs),
 }
 
-/// `bench replay`.
+/// The blocks of a benchmark.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// Workloads, comma separated: transfers, erc20, mixed.
@@ -213,6 +213,17 @@ pub(crate) struct ReplayArgs {
     /// How blocks are executed.
     #[command(flatten)]
     pub(crate) executor: ExecutorArgs,
+}
+
+/// `bench replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayBenchArgs {
+    /// The blocks.
+    #[command(flatten)]
+    pub(crate) replay: ReplayArgs,
+    /// Write rows for `commitment.json` into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
 }
 
 /// `bench executor`.

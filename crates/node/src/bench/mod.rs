@@ -14,6 +14,7 @@ mod ingest;
 mod journal;
 mod replay;
 mod report;
+mod rows;
 mod workload;
 
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -66,6 +67,12 @@ pub struct GrownConfig {
 impl BenchConfig {
     fn chain(&self, durability: Durability) -> ChainConfig {
         ChainConfig { durability, executor: self.executor.clone(), ..ChainConfig::default() }
+    }
+
+    /// Accounts and slots at genesis, but for those of the chain itself.
+    fn keys(&self) -> u64 {
+        let holders = self.grown.as_ref().map_or(0, |grown| grown.accounts);
+        2 * (u64::from(self.senders) + u64::from(holders))
     }
 
     fn check(&self) -> Result<(), NodeError> {

@@ -27,7 +27,7 @@ use crate::{
     engine::{BuiltBlock, EngineClient},
     follow::follow,
     identity::Identity,
-    metrics::{Metrics, cpu_seconds},
+    metrics::{Metrics, bytes_written, cpu_seconds},
     servers::node_info,
 };
 
@@ -49,7 +49,13 @@ pub fn bench_replay(config: &BenchConfig) -> Result<BenchReport, NodeError> {
         .map_err(NodeError::Runtime)?;
     let measure = |workload: &Workload| runtime.block_on(measure(config, *workload, &metrics));
     let results = config.workloads.iter().map(measure).collect::<Result<Vec<_>, _>>()?;
-    Ok(BenchReport { seed: config.seed, gas_limit: config.gas_limit, results })
+    Ok(BenchReport {
+        seed: config.seed,
+        gas_limit: config.gas_limit,
+        lag: config.lag,
+        keys: config.keys(),
+        results,
+    })
 }
 
 async fn measure(
@@ -116,6 +122,7 @@ async fn replay(
     let blocks = &prepared.blocks;
     let before = Phases::read(metrics);
     let cpu_before = cpu_seconds().unwrap_or_default();
+    let written_before = bytes_written().unwrap_or_default();
     let mut latencies = Vec::with_capacity(blocks.len());
     for block in blocks {
         let started = Instant::now();
@@ -133,6 +140,7 @@ async fn replay(
         latencies,
         drain: draining.elapsed(),
         cpu: Duration::from_secs_f64((cpu_seconds().unwrap_or_default() - cpu_before).max(0.0)),
+        bytes_written: bytes_written().unwrap_or_default().saturating_sub(written_before),
         phases: Phases::read(metrics).since(before),
     };
     Ok(result)
