@@ -38,7 +38,7 @@ pub(super) struct WorkloadResult {
     pub(super) drain: Duration,
     /// Processor time of the process, driver included, drain included.
     pub(super) cpu: Duration,
-    /// To the disk, drain included.
+    /// Handed to the system, drain included.
     pub(super) bytes_written: u64,
     pub(super) phases: Phases,
 }
