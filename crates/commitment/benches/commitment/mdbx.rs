@@ -24,6 +24,8 @@ pub(crate) struct Run {
     pub(crate) flat: Cost,
     pub(crate) bytes: u64,
     pub(crate) flat_bytes: u64,
+    /// CPU ms, within the others, of threads that spin while they wait for the disk.
+    pub(crate) polled: f64,
 }
 
 /// All databases with one state.
@@ -234,7 +236,7 @@ fn commit_apart(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
     let (flat, result) = cost(|| write(db, |txn| write_flat(txn, diff)));
     result?;
     let flat_bytes = Written::now()?.handed - between;
-    Ok(Run { compute, write: write_cost, flat, bytes: between - before, flat_bytes })
+    Ok(Run { compute, write: write_cost, flat, bytes: between - before, flat_bytes, polled: 0.0 })
 }
 
 /// The root, then nodes and flat state in one transaction, which is flushed.

@@ -1,6 +1,6 @@
 //! Other people's trees on the same keys: NOMT, the published crate.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use banyan_primitives::{Account, trie::HashedDiff};
 use nomt::{KeyReadWrite, Nomt, Options, SessionParams, hasher::Blake3Hasher, trie::KeyPath};
@@ -57,7 +57,7 @@ impl Peer {
 
     fn write(&self, operations: Vec<(KeyPath, KeyReadWrite)>) -> Result<Run> {
         let nomt = self.nomt.as_ref().ok_or("the peer is closed")?;
-        let before = Written::now()?.sent;
+        let (before, polled) = (Written::now()?.sent, input_output_ms()?);
         let (compute, finished) = cost(|| {
             let session = nomt.begin_session(SessionParams::default());
             operations.iter().for_each(|(key, _)| session.warm_up(*key));
@@ -67,7 +67,8 @@ impl Peer {
         let (write, result) = cost(|| finished.commit(nomt));
         result?;
         let bytes = Written::now()?.sent - before;
-        Ok(Run { compute, write, bytes, ..Default::default() })
+        let polled = input_output_ms()? - polled;
+        Ok(Run { compute, write, bytes, polled, ..Default::default() })
     }
 }
 
@@ -93,4 +94,19 @@ fn encode(account: &Account) -> Vec<u8> {
         bytes.extend(account.code_hash);
     }
     bytes
+}
+
+/// Processor time of its threads for input and output so far, ms. They spin as long as something is
+/// under way, so a slow disk costs processor time.
+fn input_output_ms() -> Result<f64> {
+    let mut sum = 0.0;
+    for task in fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        if fs::read_to_string(task.join("comm"))?.trim() == "io-worker" {
+            let text = fs::read_to_string(task.join("schedstat"))?;
+            let time = text.split_whitespace().next().ok_or("no processor time of a thread")?;
+            sum += time.parse::<f64>()? / 1e6;
+        }
+    }
+    Ok(sum)
 }

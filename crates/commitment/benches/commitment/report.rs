@@ -70,6 +70,8 @@ pub(crate) struct Row {
     pub(crate) proof: Option<f64>,
     /// CPU ms of the root and of what is written.
     phases: Option<[f64; 2]>,
+    /// CPU ms, within the sum, of threads that spin while they wait for the disk.
+    pub(crate) polled: f64,
     /// CPU ms and bytes of the flat state, where it is not in the sum.
     pub(crate) flat: Option<[f64; 2]>,
     /// Of the stored nodes in the database.
@@ -99,6 +101,7 @@ impl Row {
             phases,
             flat,
             node_bytes,
+            polled: 0.0,
         }
     }
 
@@ -121,6 +124,7 @@ impl Row {
             cost: Cost { cpu, wall },
             bytes: Some(of(|run| run.bytes as f64)),
             phases: Some([compute, write]),
+            polled: of(|run| run.polled),
             flat: (!self.flushed).then_some(flat),
             ..self.clone()
         }
@@ -151,6 +155,7 @@ impl Row {
             "proof_bytes": self.proof,
             "compute_ms": self.phases.map(|phases| phases[0]),
             "write_ms": self.phases.map(|phases| phases[1]),
+            "polled_ms": self.polled,
             "flat_ms": self.flat.map(|flat| flat[0]),
             "flat_bytes": self.flat.map(|flat| flat[1]),
             "node_bytes": self.node_bytes,
@@ -177,6 +182,9 @@ impl fmt::Display for Row {
         )?;
         if let (Some([compute, write]), Some(bytes)) = (self.phases, self.bytes) {
             write!(f, "; {compute:.2} + {write:.2}, {:.2} MB", bytes / 1e6)?;
+        }
+        if self.polled > 0.0 {
+            write!(f, "; {:.2} of it polling", self.polled)?;
         }
         if let Some([cpu, bytes]) = self.flat {
             write!(f, "; flat {cpu:.2}, {:.2} MB", bytes / 1e6)?;
@@ -252,7 +260,12 @@ impl Row {
             (Some([compute, write]), Some(bytes)) if !self.flushed => {
                 format!("{compute:.1} + {write:.1}, {:.1} MB", bytes / 1e6)
             }
-            (_, Some(bytes)) => format!("{cpu:.1} ({wall:.1}), {:.1} MB", bytes / 1e6),
+            (_, Some(bytes)) => {
+                let least = cpu - self.polled;
+                let range =
+                    if self.polled > 0.0 { format!("{least:.1}–") } else { String::new() };
+                format!("{range}{cpu:.1} ({wall:.1}), {:.1} MB", bytes / 1e6)
+            }
             _ => format!("{cpu:.2} ({wall:.2})"),
         }
     }
