@@ -225,7 +225,8 @@ impl Contender {
     }
 }
 
-/// The root, then its nodes in one transaction and the flat state in another.
+/// The root, then its nodes in one transaction and the flat state in another. All is flushed after
+/// that, while no clock runs, so that the next block finds pages to use again, as it does in a node.
 fn commit_apart(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
     let (compute, output) = cost(|| root(rule, db, diff));
     let nodes = output?.nodes;
@@ -236,6 +237,7 @@ fn commit_apart(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
     let (flat, result) = cost(|| write(db, |txn| write_flat(txn, diff)));
     result?;
     let flat_bytes = Written::now()?.handed - between;
+    db.sync()?;
     Ok(Run { compute, write: write_cost, flat, bytes: between - before, flat_bytes, polled: 0.0 })
 }
 
