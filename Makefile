@@ -28,7 +28,7 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor bench-commitment-mdbx bench-commitment-ram bench-peers fuzz-executor torture tools docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor bench-commitment bench-peers fuzz-executor torture tools docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
@@ -76,12 +76,9 @@ bench-executor: toolchain ## execution alone, against revm used plainly; rows in
 	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_FIXTURES="$(abspath $(FIXTURES))" \
 		$(CARGO) bench --workspace --locked --bench executor
 
-bench-commitment-mdbx: toolchain ## commits in the database, wide against the keccak trie; rows in target/bench/mdbx.json
+bench-commitment: toolchain ## state roots, ours and NOMT; rows in target/bench/commitment.json
 	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_BENCH_DIR="$(abspath $(TARGET_DIR))/bench" \
-		$(CARGO) bench --workspace --locked --bench mdbx
-
-bench-commitment-ram: toolchain ## state roots in memory, both rules and the walker; rows in target/bench/ram.json
-	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" $(CARGO) bench --workspace --locked --bench tree
+		$(CARGO) bench --workspace --locked --features banyan-commitment/peers --bench commitment
 
 bench-peers: toolchain ## the same blocks for Banyan and geth (GETH=geth); rows in target/bench/peers.json
 	@command -v "$(GETH)" >/dev/null 2>&1 || { echo "geth not found. Name one with GETH=PATH, or get it:"; \
