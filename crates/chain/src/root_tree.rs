@@ -35,6 +35,20 @@ impl RootTree {
         Self { db, roots, memory, tree: None, misses: 0 }
     }
 
+    /// Builds the tree of what is stored, if it fits, before the first root is asked for: that takes
+    /// longer than a block. Gives up as soon as `go_on` is false.
+    pub(crate) fn prepare(
+        &mut self,
+        view: &ChainView,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), ChainError> {
+        if !self.is_too_large()? {
+            let tip = view.tip()?;
+            self.tree = WideTree::build_while(&SharedView::new(&tip, 0), KEPT, go_on)?;
+        }
+        Ok(())
+    }
+
     /// The root after a block.
     pub(crate) fn root_after(
         &mut self,

@@ -261,6 +261,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        self.prepare();
         while let Ok(block) = self.inbox.recv() {
             self.roots.pass();
             if self.roots.entries().stopped {
@@ -271,6 +272,16 @@ impl Worker {
             metrics::histogram!("banyan_root_seconds").record(started.elapsed());
             // Rings already, or nobody listens any more.
             let _ = self.ring.try_send(());
+        }
+    }
+
+    /// An error is met again, and told, when a root is asked for.
+    fn prepare(&mut self) {
+        let started = Instant::now();
+        let go_on = || !self.roots.entries().stopped;
+        match self.tree.prepare(&self.published.load(), &go_on) {
+            Ok(()) => tracing::debug!(elapsed = ?started.elapsed(), "the state's tree is ready"),
+            Err(error) => tracing::warn!(%error, "the state's tree could not be built"),
         }
     }
 
