@@ -9,7 +9,7 @@ use banyan_primitives::{B256, BlockRef, trie::HashedDiff};
 use banyan_state::SharedView;
 use banyan_storage::{Database, Table};
 
-use crate::{ChainError, ChainView, Roots, tree::Branch};
+use crate::{ChainError, ChainView, Roots, commit::merged, tree::Branch};
 
 /// Blocks that the tree can be taken back.
 const KEPT: usize = 64;
@@ -85,10 +85,8 @@ impl RootTree {
             if !tree.back_to(root) {
                 continue;
             }
-            let mut change = HashedDiff::default();
-            for block in branch.blocks.iter().take(index + 1).rev() {
-                change.extend(&block.layer.state);
-            }
+            let above = branch.blocks.iter().take(index + 1).rev();
+            let change = merged(above.map(|block| &block.layer.state));
             if wipes(&change) {
                 return Ok(None);
             }

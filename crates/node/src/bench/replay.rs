@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Small, so that blocks are full of transactions as far as gas goes.
-const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
+pub(super) const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
 
 /// Runs the benchmark. Blocks.
 ///

@@ -63,9 +63,11 @@ impl Walk {
         let accounts = accounts.into_iter().take_while(|(id, _)| *id <= read_to);
         let mut leaves: Vec<_> = accounts
             .map(|(id, account)| (Spot::account(&id), Leaf::Account(account)))
-            .chain(slots.into_iter().map(|((id, slot), value)| {
-                (Spot::slot(&id, &slot), Leaf::Slot(value))
-            }))
+            .chain(
+                slots
+                    .into_iter()
+                    .map(|((id, slot), value)| (Spot::slot(&id, &slot), Leaf::Slot(value))),
+            )
             .collect();
         // Two sorted lists, nearly: a stable sort makes use of that.
         leaves.sort_by_key(|(spot, _)| *spot);
