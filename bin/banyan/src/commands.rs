@@ -8,15 +8,15 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 use banyan_node::{
-    BenchConfig, ExecutorConfig, GrownConfig, IngestClient, IngestConfig, ReExecuteConfig,
-    StoreConfig, Workload, log_warning,
+    BenchConfig, ExecutorConfig, GrownConfig, IngestClient, IngestConfig, LagConfig,
+    ReExecuteConfig, StoreConfig, Workload, log_warning,
 };
 use serde_json::Value;
 
 use crate::{
     args::{
         BenchCommand, Cli, Command, DbCommand, ExecutorBenchArgs, ImportArgs, IngestArgs,
-        IngestClientArgs, JournalArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs,
+        IngestClientArgs, JournalArgs, LagArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs,
         ReplayBenchArgs, StoreArgs,
     },
     compat, config, parse,
@@ -55,6 +55,7 @@ pub(crate) fn run(cli: &Cli, ignored: &[&str]) -> Result<()> {
         Command::Bench(args) => match &args.command {
             BenchCommand::Replay(args) => replay(args),
             BenchCommand::Journal(args) => journal(args),
+            BenchCommand::Lag(args) => lag(args),
             BenchCommand::Executor(args) => executor(args),
             BenchCommand::Ingest(args) => ingest(args),
             BenchCommand::IngestClient(args) => ingest_client(args),
@@ -124,6 +125,18 @@ fn replay(args: &ReplayBenchArgs) -> Result<()> {
 
 fn journal(args: &JournalArgs) -> Result<()> {
     let report = banyan_node::bench_journal(&bench_config(&args.replay)?, args.interval)?;
+    print_report(args.replay.json, &report, &report.to_json())
+}
+
+fn lag(args: &LagArgs) -> Result<()> {
+    let report = banyan_node::bench_lag(&LagConfig {
+        replay: bench_config(&args.replay)?,
+        interval: args.interval,
+        root_memory: args.root_memory.map(config::mebibytes),
+    })?;
+    if let Some(path) = &args.rows {
+        fs::write(path, serde_json::to_vec_pretty(&report.to_json())?)?;
+    }
     print_report(args.replay.json, &report, &report.to_json())
 }
 

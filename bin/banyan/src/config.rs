@@ -278,10 +278,16 @@ fn persistence(args: &NodeArgs) -> ChainConfig {
     ChainConfig {
         keep_blocks: args.engine.memory_blocks.unwrap_or(default.keep_blocks),
         persist_threshold: args.engine.persistence_threshold.unwrap_or(default.persist_threshold),
+        root_memory: args.engine.root_memory.map_or(default.root_memory, mebibytes),
         durability: args.engine.durability,
         executor: executor(&args.executor),
         ..default
     }
+}
+
+/// Bytes of so many MiB.
+pub(crate) const fn mebibytes(count: u64) -> u64 {
+    count.saturating_mul(1 << 20)
 }
 
 /// Logging. Subcommands that print their result keep standard output for it, and are quiet unless

@@ -1,6 +1,6 @@
 //! What a header says about state, on either kind of chain.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use banyan_chainspec::{ChainSpec, OpFork, Rules};
 use banyan_commitment::{
@@ -129,10 +129,7 @@ pub(crate) fn rows<P: TrieSource + Sync>(
     blocks: &[Persistable],
 ) -> Result<NodeDiff, StorageError> {
     let Some((newest, Some(root))) = blocks.last() else { return Ok(NodeDiff::default()) };
-    let mut change = HashedDiff::default();
-    for (block, _) in blocks {
-        change.extend(&block.layer.state);
-    }
+    let change = merged(blocks.iter().map(|(block, _)| &block.layer.state));
     let damaged = |what: String| StorageError::Damaged(what);
     let output = wide_root(tip, &change).map_err(|error| damaged(error.to_string()))?;
     if output.root != *root {
@@ -140,6 +137,13 @@ pub(crate) fn rows<P: TrieSource + Sync>(
         return Err(damaged(format!("the rows lead to another root than {root} of {block}")));
     }
     Ok(output.nodes)
+}
+
+/// The changes of blocks as one, oldest first; that of a single block is not copied.
+pub(crate) fn merged<'a>(mut changes: impl Iterator<Item = &'a HashedDiff>) -> Cow<'a, HashedDiff> {
+    let mut merged = changes.next().map_or_else(Cow::default, Cow::Borrowed);
+    changes.for_each(|change| merged.to_mut().extend(change));
+    merged
 }
 
 /// True where the header's `withdrawalsRoot` is the message passer's storage root (Isthmus).

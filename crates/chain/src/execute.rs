@@ -141,19 +141,21 @@ impl Chain {
             return Ok(Err((error, output)));
         }
         let found = found?;
-        if let Err(error) = self.check_roots(block, parent, &found)? {
-            return Ok(Err((error, output)));
-        }
-        let timings = BlockTimings { execute, root: started.elapsed() };
+        let wait = match self.check_roots(block, parent, &found)? {
+            Ok(wait) => wait,
+            Err(error) => return Ok(Err((error, output))),
+        };
+        let timings = BlockTimings { execute, root: started.elapsed(), wait };
         Ok(Ok(ExecutedBlock::new(block.clone(), output, found.layer, timings)))
     }
 
+    /// How long a root was waited for, if they are right.
     fn check_roots(
         &self,
         block: &RecoveredBlock,
         parent: &SharedView<'_>,
         found: &Rooted,
-    ) -> Result<Result<(), InvalidBlock>, ChainError> {
+    ) -> Result<Result<Duration, InvalidBlock>, ChainError> {
         let header = &block.header;
         let mismatch = |what, header, computed| InvalidBlock::Mismatch { what, header, computed };
         // What is ready first: a lagged root may have to be waited for.
@@ -165,11 +167,11 @@ impl Chain {
         if let Some(error) = withdrawals.clone().filter(|_| lags) {
             return Ok(Err(error));
         }
-        let root = stated(found.state_root, &self.commitments, header.number, parent)?;
+        let (root, wait) = stated(found.state_root, &self.commitments, header.number, parent)?;
         if root != header.state_root {
             return Ok(Err(mismatch("state root", header.state_root, root)));
         }
-        Ok(withdrawals.map_or(Ok(()), Err))
+        Ok(withdrawals.map_or(Ok(wait), Err))
     }
 }
 

@@ -11,6 +11,8 @@ pub struct BlockTimings {
     pub execute: Duration,
     /// State root and trie nodes.
     pub root: Duration,
+    /// Waiting for the root of an earlier block, where headers lag; part of `root`.
+    pub wait: Duration,
 }
 
 /// A block that was executed and found right: the one currency of the node.

@@ -4,7 +4,7 @@
 use std::{sync::Arc, thread::JoinHandle, time::Instant};
 
 use banyan_primitives::{B256, BlockRef, RecoveredBlock, SealedHeader};
-use banyan_state::{FlatState, persist_layer, unwind, write_nodes};
+use banyan_state::{FlatState, persist_layers, unwind, write_nodes};
 use banyan_storage::{BlockRead, Database, Journal, Markers, StorageError};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -95,11 +95,11 @@ fn write(db: &Database, batch: &PersistBatch) -> PersistResult {
         tip = executed.block_ref();
         txn.put_block(&executed.block, &executed.output.receipts)?;
         txn.set_canonical(&executed.block)?;
-        persist_layer(&txn, &executed.layer)?;
         if let Some(root) = root {
             txn.put_state_root(tip, root)?;
         }
     }
+    persist_layers(&txn, batch.blocks.iter().map(|(executed, _)| &*executed.layer))?;
     write_nodes(&txn, &rows)?;
     txn.set_markers(&batch.markers)?;
     txn.set_journal_sequence(batch.journal)?;

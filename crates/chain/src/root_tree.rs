@@ -9,7 +9,7 @@ use banyan_primitives::{B256, BlockRef, trie::HashedDiff};
 use banyan_state::SharedView;
 use banyan_storage::{Database, Table};
 
-use crate::{ChainError, ChainView, Roots, tree::Branch};
+use crate::{ChainError, ChainView, Roots, commit::merged, tree::Branch};
 
 /// Blocks that the tree can be taken back.
 const KEPT: usize = 64;
@@ -33,6 +33,20 @@ pub(crate) struct RootTree {
 impl RootTree {
     pub(crate) fn new(db: Database, roots: Roots, memory: u64) -> Self {
         Self { db, roots, memory, tree: None, misses: 0 }
+    }
+
+    /// Builds the tree of what is stored, if it fits, before the first root is asked for: that takes
+    /// longer than a block. Gives up as soon as `go_on` is false.
+    pub(crate) fn prepare(
+        &mut self,
+        view: &ChainView,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), ChainError> {
+        if !self.is_too_large()? {
+            let tip = view.tip()?;
+            self.tree = WideTree::build_while(&SharedView::new(&tip, 0), KEPT, go_on)?;
+        }
+        Ok(())
     }
 
     /// The root after a block.
@@ -71,10 +85,8 @@ impl RootTree {
             if !tree.back_to(root) {
                 continue;
             }
-            let mut change = HashedDiff::default();
-            for block in branch.blocks.iter().take(index + 1).rev() {
-                change.extend(&block.layer.state);
-            }
+            let above = branch.blocks.iter().take(index + 1).rev();
+            let change = merged(above.map(|block| &block.layer.state));
             if wipes(&change) {
                 return Ok(None);
             }

@@ -4,7 +4,7 @@
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -104,18 +104,24 @@ impl Roots {
         self.entries().pending
     }
 
-    /// What header `number` on `parent` carries as its state root. Waits if it is not ready. Not to
-    /// be called on a rayon thread: the one who computes needs those.
-    pub fn of_header<S: StateSource>(&self, number: u64, parent: &S) -> Result<B256, ChainError> {
+    /// What header `number` on `parent` carries as its state root. Waits if it is not ready, and says
+    /// how long. Not to be called on a rayon thread: the one who computes needs those.
+    pub fn of_header<S: StateSource>(
+        &self,
+        number: u64,
+        parent: &S,
+    ) -> Result<(B256, Duration), ChainError> {
         let committed = self.committed_by(number);
         let block = BlockRef::new(committed, parent.block_hash(committed)?);
         if let Some(root) = self.known(block)? {
-            return Ok(root);
+            return Ok((root, Duration::ZERO));
         }
+        let _span = tracing::debug_span!("root_wait", number, committed).entered();
         let started = Instant::now();
         let root = self.wait(block);
-        metrics::histogram!("banyan_root_wait_seconds").record(started.elapsed());
-        root
+        let waited = started.elapsed();
+        metrics::histogram!("banyan_root_wait_seconds").record(waited);
+        Ok((root?, waited))
     }
 
     /// The root after a block, if it is known by now.
@@ -261,6 +267,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        self.prepare();
         while let Ok(block) = self.inbox.recv() {
             self.roots.pass();
             if self.roots.entries().stopped {
@@ -271,6 +278,16 @@ impl Worker {
             metrics::histogram!("banyan_root_seconds").record(started.elapsed());
             // Rings already, or nobody listens any more.
             let _ = self.ring.try_send(());
+        }
+    }
+
+    /// An error is met again, and told, when a root is asked for.
+    fn prepare(&mut self) {
+        let started = Instant::now();
+        let go_on = || !self.roots.entries().stopped;
+        match self.tree.prepare(&self.published.load(), &go_on) {
+            Ok(()) => tracing::debug!(elapsed = ?started.elapsed(), "the state's tree is ready"),
+            Err(error) => tracing::warn!(%error, "the state's tree could not be built"),
         }
     }
 

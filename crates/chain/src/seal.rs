@@ -55,9 +55,10 @@ pub fn seal<P: StateSource + TrieSource + Sync>(
         || Lists::of(&request.transactions, &output.receipts),
     );
     let Rooted { layer, state_root, withdrawals_root } = found?;
+    let (state_root, wait) = stated(state_root, commitments, context.number, parent)?;
     let of_list = || request.withdrawals.as_ref().map(|list| roots::withdrawals_root(list));
     let header = Header {
-        state_root: stated(state_root, commitments, context.number, parent)?,
+        state_root,
         withdrawals_root: withdrawals_root.or_else(of_list),
         extra_data: request.extra_data,
         transactions_root: lists.transactions_root,
@@ -72,20 +73,21 @@ pub fn seal<P: StateSource + TrieSource + Sync>(
     };
     let block = SealedBlock { header: header.seal_slow(), body };
     let layer = Layer { block: block.block_ref(), ..layer };
-    let timings = BlockTimings { execute: request.execute, root: started.elapsed() };
+    let timings = BlockTimings { execute: request.execute, root: started.elapsed(), wait };
     let block = RecoveredBlock::new(block, request.senders);
     Ok(ExecutedBlock::new(block, output, layer, timings))
 }
 
-/// What header `number` on `parent` carries as its state root: its own, or the lagged one.
+/// What header `number` on `parent` carries as its state root: its own, or the lagged one; and how long
+/// that had to be waited for.
 pub(crate) fn stated<P: StateSource>(
     own: Option<B256>,
     commitments: &Commitments,
     number: u64,
     parent: &P,
-) -> Result<B256, ChainError> {
+) -> Result<(B256, Duration), ChainError> {
     match (own, commitments.lagging()) {
-        (Some(own), _) => Ok(own),
+        (Some(own), _) => Ok((own, Duration::ZERO)),
         (None, Some(roots)) => roots.of_header(number, parent),
         (None, None) => Err(ChainError::Fault("nobody computes the roots of this chain".into())),
     }

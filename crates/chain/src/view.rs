@@ -223,6 +223,11 @@ impl ChainView {
         self.tree.branch(block)
     }
 
+    /// The state of the persisted tip, whatever block that is by now.
+    pub(crate) fn tip(&self) -> Result<StateView, ChainError> {
+        tip_view(&self.db)
+    }
+
     /// The persisted tip, and all that leads from it to `block`: back to the block's branch, if the
     /// database has gone past it, and up.
     pub(crate) fn change_from_tip(

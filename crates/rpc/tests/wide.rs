@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use banyan_chainspec::ChainSpec;
 use banyan_primitives::{Address, B256, Bytes, MESSAGE_PASSER, TxKind, U256};
+use banyan_rpc::RpcConfig;
 use banyan_wide_proof::{Hash, Key, account_value, verify};
 use common::{
     Node,
@@ -101,6 +104,38 @@ async fn a_proof_names_the_block_and_the_header_that_commits_to_it() {
         (verified(&answer, nobody, &[]), &answer["account"]),
         ((None, vec![]), &Value::Null)
     );
+}
+
+/// The database has gone past the older ones: their states are found on the way back from there.
+#[tokio::test]
+async fn proofs_go_back_as_far_as_the_window_whatever_is_stored() {
+    let config = RpcConfig { max_proof_blocks: 8, ..RpcConfig::default() };
+    let node = Node::start_with(wide_spec(), config);
+    for nonce in 0..12 {
+        withdraw(&node, nonce).await;
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while node.chain.view().persisted_number() < 10 {
+        assert!(Instant::now() < deadline, "blocks whose roots are known are written");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let ask = |number: u64| json!([MESSAGE_PASSER, ["0x1", "0x7"], format!("{number:#x}")]);
+    for number in 4..=12 {
+        let answer = node.result("banyan_getProof", ask(number)).await;
+        let (account, slots) = verified(&answer, MESSAGE_PASSER, &[1, 7]);
+        assert!(account.is_some());
+        assert_eq!(slots, [Some(U256::from(number).to_be_bytes()), None]);
+        let committed = &answer["committedIn"];
+        assert_eq!(committed.is_null(), number > 10, "{number}: {committed}");
+        if number <= 10 {
+            let header = json!([committed["hash"], false]);
+            let header = node.result("eth_getBlockByHash", header).await;
+            assert_eq!(header["stateRoot"], answer["stateRoot"]);
+        }
+    }
+    let (code, message) = node.error("banyan_getProof", ask(3)).await;
+    assert_eq!(code, -32602);
+    assert!(message.contains("exceeds maximum proof window"), "{message}");
 }
 
 #[tokio::test]

@@ -1,60 +1,22 @@
-//! Writing: layers into the database, blocks taken back, genesis.
+//! Writing: nodes, blocks taken back, genesis. Layers are written by `batch`.
 //!
 //! The state in the database, its trie nodes and [`Marker::Tip`] move together, in the write
 //! transaction of the caller, who adds blocks and the other markers and commits.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use banyan_primitives::{
     Account, Address, B256, BlockRef, Bytes, KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE, U256,
     keccak256,
-    trie::{HashedStorageDiff, NodeDiff, TrieId},
+    trie::{NodeDiff, TrieId},
 };
-use banyan_storage::{
-    AccountChange, BlockChanges, BlockRead, Marker, Read, StateRead, StorageError, WriteTxn,
-};
+use banyan_storage::{BlockRead, Marker, Read, StateRead, StorageError, WriteTxn};
 
 use crate::Layer;
 
-/// Writes the child of the persisted tip: flat state, history, trie nodes, code, and the tip.
-pub fn persist_layer(txn: &WriteTxn<'_>, layer: &Layer) -> Result<(), StorageError> {
-    expect_tip(txn, layer.parent, layer.block)?;
-    if layer.block.number != layer.parent.number + 1 {
-        let (block, parent) = (layer.block, layer.parent);
-        return Err(StorageError::OutOfOrder(format!("{block} is not the child of {parent}")));
-    }
-    let number = layer.block.number;
-    let mut changes = BlockChanges { hash: layer.block.hash, ..Default::default() };
-    for (hash, code) in layer.codes.iter().collect::<BTreeMap<_, _>>() {
-        if txn.put_code(hash, code)? {
-            changes.codes.push(*hash);
-        }
-    }
-    let (accounts, storage) = (&layer.state.accounts, &layer.state.storage);
-    let withdrawals = layer.withdrawals.as_ref().map(|_| &MESSAGE_PASSER_TRIE);
-    let keys = accounts.keys().chain(storage.keys()).chain(withdrawals);
-    for address in keys.collect::<BTreeSet<_>>() {
-        let change = AccountChange {
-            address: *address,
-            account: match accounts.get(address) {
-                Some(account) => persist_account(txn, number, address, account.as_ref())?,
-                None => false,
-            },
-            slots: match layer.storage(address) {
-                Some(storage) => persist_storage(txn, number, address, storage)?,
-                None => Vec::new(),
-            },
-        };
-        if change.account || !change.slots.is_empty() {
-            changes.accounts.push(change);
-        }
-    }
-    txn.put_block_changes(number, &changes)?;
-    write_nodes(txn, &layer.nodes)?;
-    txn.set_marker(Marker::Tip, layer.block)
-}
-
-fn expect_tip(txn: &WriteTxn<'_>, parent: BlockRef, block: BlockRef) -> Result<(), StorageError> {
+pub(crate) fn expect_tip(
+    txn: &WriteTxn<'_>,
+    parent: BlockRef,
+    block: BlockRef,
+) -> Result<(), StorageError> {
     match txn.marker(Marker::Tip)? {
         Some(tip) if tip == parent => Ok(()),
         Some(tip) => Err(StorageError::OutOfOrder(format!(
@@ -62,49 +24,6 @@ fn expect_tip(txn: &WriteTxn<'_>, parent: BlockRef, block: BlockRef) -> Result<(
         ))),
         None => Err(StorageError::OutOfOrder(format!("{block} comes before genesis"))),
     }
-}
-
-/// Writes an account and its old value; false if it is unchanged.
-fn persist_account(
-    txn: &WriteTxn<'_>,
-    number: u64,
-    address: &B256,
-    account: Option<&Account>,
-) -> Result<bool, StorageError> {
-    let before = txn.account(address)?;
-    if before.as_ref() == account {
-        return Ok(false);
-    }
-    txn.put_account_history(address, number, before.as_ref())?;
-    txn.put_account(address, account)?;
-    Ok(true)
-}
-
-/// Writes slots and their old values; a wipe records every slot it removes. Returns the slots that
-/// changed, in order.
-fn persist_storage(
-    txn: &WriteTxn<'_>,
-    number: u64,
-    address: &B256,
-    storage: &HashedStorageDiff,
-) -> Result<Vec<B256>, StorageError> {
-    let mut after = storage.slots.clone();
-    if storage.wiped {
-        for (slot, _) in txn.slots(address, &B256::ZERO, None, usize::MAX)? {
-            after.entry(slot).or_insert(U256::ZERO);
-        }
-    }
-    let mut changed = Vec::new();
-    for (slot, value) in after {
-        let before = txn.slot(address, &slot)?;
-        if before == value {
-            continue;
-        }
-        txn.put_slot_history(address, &slot, number, before)?;
-        txn.put_slot(address, &slot, value)?;
-        changed.push(slot);
-    }
-    Ok(changed)
 }
 
 /// Writes changed trie nodes.

@@ -10,7 +10,7 @@ use banyan_primitives::{
     B256, SourceError, StateSource,
     trie::{TrieId, TrieSource},
 };
-use banyan_state::{SharedView, StateView, persist_layer, reverse_layer, unwind};
+use banyan_state::{SharedView, StateView, persist_layer, persist_layers, reverse_layer, unwind};
 use banyan_storage::{BlockRead, Database, Marker, Table, WriteTxn};
 use model::{ADDRESSES, Model, State, check_reads, check_trie, dump, node_diff, open, pick};
 use proptest::prelude::*;
@@ -61,12 +61,15 @@ impl Sim {
         let above = path.iter().position(|block| *block == tip).unwrap() + 1;
         let count = self.rng.random_range(1..=path.len() - above);
         let txn = self.db.write().unwrap();
-        for block in path.iter().skip(above).take(count) {
-            let layer = self.model.layer(*block);
-            persist_layer(&txn, &layer).unwrap();
-            set_canonical(&txn, layer.block.number, layer.block.hash);
-            self.persisted.push(*block);
+        let blocks = &path[above..above + count];
+        let layers: Vec<_> = blocks.iter().map(|block| self.model.layer(*block)).collect();
+        if self.rng.random() {
+            persist_layers(&txn, layers.iter().map(|layer| &**layer)).unwrap();
+        } else {
+            layers.iter().for_each(|layer| persist_layer(&txn, layer).unwrap());
         }
+        layers.iter().for_each(|layer| set_canonical(&txn, layer.block.number, layer.block.hash));
+        self.persisted.extend(blocks);
         txn.commit().unwrap();
     }
 

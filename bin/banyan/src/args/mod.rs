@@ -167,6 +167,9 @@ pub(crate) enum BenchCommand {
     /// The same blocks, a block at a time, on a node without a journal, one that survives the death
     /// of the process and one that survives power loss: what durability costs.
     Journal(JournalArgs),
+    /// Blocks of a `wide` chain at their time and in a burst: what building and validating them waits
+    /// for roots.
+    Lag(LagArgs),
     /// The same blocks, a block at a time, on a node that executes sequentially and one that does
     /// not: what the executor brings.
     Executor(ExecutorBenchArgs),
@@ -246,6 +249,23 @@ pub(crate) struct JournalArgs {
     /// Time between blocks.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = crate::parse::duration)]
     pub(crate) interval: Duration,
+}
+
+/// `bench lag`.
+#[derive(Debug, Args)]
+pub(crate) struct LagArgs {
+    /// The blocks. Without `--lag` it is 4.
+    #[command(flatten)]
+    pub(crate) replay: ReplayArgs,
+    /// Time between blocks, but in the burst.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = crate::parse::duration)]
+    pub(crate) interval: Duration,
+    /// Memory for state roots, MiB; 0: every root from what is stored. [default: as a node]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) root_memory: Option<u64>,
+    /// Write the JSON object to this file, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
 }
 
 /// `proofs`: accepted so that launchers written for op-reth go on.

@@ -77,6 +77,10 @@ pub(crate) struct EngineArgs {
     /// Newest blocks that stay in memory.
     #[arg(long = "engine.memory-block-buffer-target", value_name = "N")]
     pub(crate) memory_blocks: Option<u64>,
+    /// Memory for state roots, about. What does not fit is read from the database block by block.
+    /// [default: 2048]
+    #[arg(long = "engine.root-memory", value_name = "MIB")]
+    pub(crate) root_memory: Option<u64>,
 }
 
 /// What belongs to rollups alone.

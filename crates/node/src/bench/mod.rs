@@ -4,7 +4,7 @@
 //! newPayload and forkchoiceUpdated to the same handlers on a fresh database. Roots are checked
 //! before the answer (class R0; with a lag that of an earlier block), and what was answered survives
 //! the process (class D1).
-//! `bench journal` measures what that costs, and `bench executor` what executing on several
+//! `bench journal` measures what that costs, `bench lag` what a lag hides, and `bench executor` what executing on several
 //! threads brings.
 
 mod erc20;
@@ -12,6 +12,7 @@ mod executor;
 mod grown;
 mod ingest;
 mod journal;
+mod lag;
 mod replay;
 mod report;
 mod rows;
@@ -22,6 +23,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub use executor::{ExecutorReport, bench_executor};
 pub use ingest::{IngestClient, IngestConfig, IngestReport, bench_ingest, bench_ingest_client};
 pub use journal::{JournalReport, bench_journal};
+pub use lag::{LagConfig, LagReport, bench_lag};
 pub use replay::bench_replay;
 pub use report::BenchReport;
 #[cfg(test)]
@@ -88,9 +90,10 @@ impl BenchConfig {
 }
 
 /// A kind of block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Workload {
     /// Plain transfers between random accounts.
+    #[default]
     Transfers,
     /// Transfers of one ERC-20 token between random holders.
     Erc20,

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Small, so that blocks are full of transactions as far as gas goes.
-const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
+pub(super) const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
 /// The database's directory, in that of a node.
 const DATABASE: &str = "db";
 
@@ -75,6 +75,23 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// Without blocks, and what makes their transactions.
+    pub(super) fn at_genesis(
+        config: &BenchConfig,
+        workload: Workload,
+    ) -> Result<(Self, Generator), NodeError> {
+        let chain_id = ChainSpec::dev().chain_id;
+        let holders = config.grown.as_ref().map_or(0, |grown| grown.accounts);
+        let generator =
+            Generator::new(workload, config.seed, config.senders, chain_id).with_holders(holders);
+        let genesis = generator.genesis(config.gas_limit, config.lag)?;
+        let mut spec = ChainSpec::from_genesis_json(&genesis)
+            .map_err(|error| NodeError::Bench(error.to_string()))?;
+        let grow = |grown| GrownState::of(grown, config.senders, &mut spec);
+        let state = config.grown.as_ref().map(grow).transpose()?;
+        Ok((Self { spec: Arc::new(spec), blocks: Vec::new(), state }, generator))
+    }
+
     /// A node in `directory` that stands at genesis.
     pub(super) fn open(&self, directory: &Path, chain: ChainConfig) -> Result<Stack, NodeError> {
         if let Some(state) = &self.state {
@@ -89,17 +106,7 @@ pub(super) async fn prepare(
     config: &BenchConfig,
     workload: Workload,
 ) -> Result<Prepared, NodeError> {
-    let chain_id = ChainSpec::dev().chain_id;
-    let holders = config.grown.as_ref().map_or(0, |grown| grown.accounts);
-    let mut generator =
-        Generator::new(workload, config.seed, config.senders, chain_id).with_holders(holders);
-    let genesis = generator.genesis(config.gas_limit, config.lag)?;
-    let mut spec = ChainSpec::from_genesis_json(&genesis)
-        .map_err(|error| NodeError::Bench(error.to_string()))?;
-    let grow = |grown| GrownState::of(grown, config.senders, &mut spec);
-    let state = config.grown.as_ref().map(grow).transpose()?;
-    let mut prepared = Prepared { spec: Arc::new(spec), blocks: Vec::new(), state };
-
+    let (mut prepared, mut generator) = Prepared::at_genesis(config, workload)?;
     let directory = temporary_directory(config)?;
     let stack = prepared.open(directory.path(), config.chain(Durability::Off))?;
     for _ in 0..config.blocks {

@@ -184,15 +184,18 @@ impl Bucket {
     ) {
         while let Some(first) = changes.first() {
             let own = word(&first.path);
-            let same = match self.clusters.is_empty() {
-                true => changes.len(),
-                false => changes.iter().take_while(|change| word(&change.path) == own).count(),
+            let index = self.clusters.partition_point(|(word, _)| *word < own);
+            let next = self.clusters.get(index).map(|(word, _)| *word);
+            let group = match next {
+                Some(next) if next == own => changes.partition_point(|c| word(&c.path) == own),
+                Some(next) => changes.partition_point(|c| word(&c.path) < next),
+                None => changes.len(),
             };
-            let (group, rest) = changes.split_at(same);
+            let (group, rest) = changes.split_at(group);
             changes = rest;
-            match self.clusters.binary_search_by_key(&own, |(word, _)| *word) {
-                Ok(index) => self.update_cluster(index, group, undo, jobs),
-                Err(_) => self.merge(group, undo),
+            match next == Some(own) {
+                true => self.update_cluster(index, group, undo, jobs),
+                false => self.merge(group, undo),
             }
         }
         if may_cluster && self.leaves.len() > CROWDED {

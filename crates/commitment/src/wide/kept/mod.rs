@@ -6,6 +6,7 @@
 //! that siblings and reorgs cost as much as the blocks that they take back.
 
 mod dense;
+mod fill;
 mod jobs;
 
 use std::collections::VecDeque;
@@ -16,13 +17,14 @@ use banyan_primitives::{
 };
 use banyan_wide_proof::{Context, EMPTY, Hash, account_record};
 use dense::{Change, Dense, Span};
+use fill::Walk;
 use jobs::Jobs;
 use rayon::prelude::*;
 
 use super::{
     batch::{BatchHasher, Lanes, Mode},
     change::{Change as LeafChange, changes},
-    leaves::{Limit, damage, read_leaves},
+    leaves::{damage, distinct},
     path::Prefix,
 };
 use crate::CommitmentError;
@@ -32,8 +34,6 @@ const PART_BITS: usize = 4;
 const PARTS: usize = 1 << PART_BITS;
 /// Leaves hashed by one task.
 const TASK: usize = 512;
-/// Leaves read at a time when the tree is built.
-const CHUNK: usize = 1 << 16;
 
 /// The `wide` tree of one state, all of it in memory.
 #[derive(Debug)]
@@ -55,12 +55,23 @@ struct Part {
 impl WideTree {
     /// The tree of the state of `source`, read in full. The last `keep` blocks can be taken back.
     pub fn build<S: TrieSource + Sync>(source: &S, keep: usize) -> Result<Self, CommitmentError> {
-        let part = || Part { tree: Dense::new(Span::part(PART_BITS)), jobs: Jobs::default() };
-        let parts = std::iter::repeat_with(part).take(PARTS).collect();
+        let parts = Part::read_all(source, &|| true)?;
+        Ok(Self::of(parts.unwrap_or_default(), keep))
+    }
+
+    /// As [`Self::build`]; gives up, and gives `None`, as soon as `go_on` is false.
+    pub fn build_while<S: TrieSource + Sync>(
+        source: &S,
+        keep: usize,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<Self>, CommitmentError> {
+        Ok(Part::read_all(source, go_on)?.map(|parts| Self::of(parts, keep)))
+    }
+
+    fn of(parts: Vec<Part>, keep: usize) -> Self {
         let mut tree = Self { root: B256::ZERO, parts, history: VecDeque::new(), keep };
-        tree.fill(source, Prefix::ROOT)?;
-        tree.history.clear();
-        Ok(tree)
+        tree.join_parts();
+        tree
     }
 
     /// Root of the state where the tree stands.
@@ -136,6 +147,12 @@ impl WideTree {
             undo
         });
         let undo = undo.collect::<Vec<_>>().concat();
+        self.join_parts();
+        undo
+    }
+
+    /// Computes the root from those of the parts.
+    fn join_parts(&mut self) {
         let mut heap = [EMPTY; 2 * PARTS];
         for (hash, part) in heap[PARTS..].iter_mut().zip(&self.parts) {
             *hash = part.tree.root();
@@ -146,19 +163,41 @@ impl WideTree {
             jobs.heap(&mut heap, &nodes, level);
         }
         self.root = B256::from(heap[1]);
-        undo
+    }
+}
+
+impl Part {
+    /// All parts of the state of `source`; `None` if they are to be given up.
+    fn read_all<S: TrieSource + Sync>(
+        source: &S,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<Vec<Self>>, CommitmentError> {
+        let parts = (0..PARTS).into_par_iter().map(|index| Self::read(source, index, go_on));
+        parts.collect()
     }
 
-    /// Reads all leaves below `prefix`.
-    fn fill<S: TrieSource>(&mut self, source: &S, prefix: Prefix) -> Result<(), CommitmentError> {
-        let leaves = read_leaves(source, &prefix, Limit { accounts: CHUNK, slots: CHUNK })?;
-        if leaves.len() < CHUNK {
-            let changes = leaves.into_iter().map(|(spot, leaf)| (spot, Some(leaf)));
-            return self.update(&changes.collect::<Vec<_>>());
+    /// The one with this index.
+    fn read<S: TrieSource>(
+        source: &S,
+        index: usize,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<Self>, CommitmentError> {
+        let tree = Dense::new(Span::part(PART_BITS));
+        let mut part = Self { tree, jobs: Jobs::default() };
+        let (mut first, mut last) = (B256::ZERO, B256::repeat_byte(0xff));
+        first[0] = (index << (8 - PART_BITS)) as u8;
+        last[0] = first[0] | 0xff >> PART_BITS;
+        let mut walk = Walk::new(first, last);
+        while let Some(leaves) = walk.chunk(source)? {
+            if !go_on() {
+                return Ok(None);
+            }
+            distinct(&Prefix::ROOT, &leaves)?;
+            let leaves = leaves.into_iter().map(|(spot, leaf)| (spot, Some(leaf)));
+            let changes = hash_leaves(&leaves.collect::<Vec<_>>());
+            part.tree.update(&changes, &mut Vec::new(), &mut part.jobs);
         }
-        drop(leaves);
-        self.fill(source, prefix.child(false))?;
-        self.fill(source, prefix.child(true))
+        Ok(Some(part))
     }
 }
 
