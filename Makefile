@@ -28,7 +28,7 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor bench-commitment bench-peers fuzz-executor torture tools docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor bench-lag bench-commitment bench-peers fuzz-executor torture tools docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
@@ -75,6 +75,11 @@ bench-ingest: toolchain ## CPU and latency of eth_sendRawTransaction over HTTP
 bench-executor: toolchain ## execution alone, against revm used plainly; rows in target/bench/executor.json
 	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_FIXTURES="$(abspath $(FIXTURES))" \
 		$(CARGO) bench --workspace --locked --bench executor
+
+bench-lag: toolchain ## what a lag hides: getPayload, newPayload and a burst; rows in target/bench/lag.json
+	mkdir -p "$(TARGET_DIR)/bench"
+	$(CARGO) run --release --locked -p banyan -- bench lag \
+		--rows "$(TARGET_DIR)/bench/lag.json" $(ARGS)
 
 bench-commitment: toolchain ## state roots, ours and NOMT; rows in target/bench/commitment.json
 	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_BENCH_DIR="$(abspath $(TARGET_DIR))/bench" \

@@ -174,6 +174,7 @@ fn bench_config(args: &ReplayArgs) -> Result<BenchConfig> {
         lag: args.lag,
         seed: args.seed,
         directory: args.tmpdir.clone(),
+        persist_threshold: args.persistence_threshold,
         executor: config::executor(&args.executor),
     })
 }

@@ -64,10 +64,10 @@ pub struct CanonicalChange {
 /// Settings of the chain thread.
 #[derive(Clone, Debug)]
 pub struct ChainConfig {
-    /// Newest blocks that stay in memory when older ones are written to the database. Blocks that
-    /// the CL calls safe are written at once.
+    /// Newest blocks that stay in memory when older ones are written to the database, unless the CL
+    /// calls them safe.
     pub keep_blocks: u64,
-    /// Blocks beyond `keep_blocks` that start a write.
+    /// So many blocks that may be written start a write.
     pub persist_threshold: u64,
     /// Unpersisted blocks beyond `keep_blocks` at which the chain waits for the disk.
     pub max_unpersisted_blocks: u64,

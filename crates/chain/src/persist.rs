@@ -139,13 +139,16 @@ impl Chain {
         Ok(())
     }
 
-    /// Starts a write if enough blocks are old enough, or if the CL has called them safe.
+    /// Starts a write if enough blocks are old enough, or called safe by the CL.
     pub(crate) fn persist_if_due(&mut self) -> Result<(), ChainError> {
         let aged = self.tree.head().number.saturating_sub(self.config.keep_blocks);
         let safe = self.safe.as_ref().map_or(0, |safe| safe.number);
-        let aged_due = self.backlog() >= self.config.persist_threshold.max(1);
-        let target = if aged_due { aged.max(safe) } else { safe };
-        self.start_persisting(target)
+        let target = aged.max(safe);
+        let ready = target.saturating_sub(self.tree.persisted().number);
+        match ready >= self.config.persist_threshold.max(1) {
+            true => self.start_persisting(target),
+            false => Ok(()),
+        }
     }
 
     /// Starts writing canonical blocks up to `target`, unless a write is in flight.

@@ -210,6 +210,9 @@ pub(crate) struct ReplayArgs {
     /// Directory for the two databases, removed afterwards. [default: the system's]
     #[arg(long, value_name = "DIR")]
     pub(crate) tmpdir: Option<PathBuf>,
+    /// Blocks that start a write to the database. [default: as a node]
+    #[arg(long = "engine.persistence-threshold", value_name = "N")]
+    pub(crate) persistence_threshold: Option<u64>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

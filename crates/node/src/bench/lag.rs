@@ -357,6 +357,7 @@ mod tests {
             lag: Some(1),
             seed: 1,
             directory: None,
+            persist_threshold: None,
             executor: Default::default(),
         };
         let config = LagConfig { replay, interval: Duration::from_secs(1), root_memory: None };

@@ -53,6 +53,8 @@ pub struct BenchConfig {
     pub seed: u64,
     /// Where the databases are put; `None`: the system's directory for temporary files.
     pub directory: Option<PathBuf>,
+    /// Blocks that start a write to the database; `None`: as a node.
+    pub persist_threshold: Option<u64>,
     /// How blocks are executed.
     pub executor: ExecutorConfig,
 }
@@ -68,7 +70,9 @@ pub struct GrownConfig {
 
 impl BenchConfig {
     fn chain(&self, durability: Durability) -> ChainConfig {
-        ChainConfig { durability, executor: self.executor.clone(), ..ChainConfig::default() }
+        let default = ChainConfig::default();
+        let persist_threshold = self.persist_threshold.unwrap_or(default.persist_threshold);
+        ChainConfig { durability, persist_threshold, executor: self.executor.clone(), ..default }
     }
 
     /// Accounts and slots at genesis, but for those of the chain itself.

@@ -256,18 +256,18 @@ impl Bucket {
 
     /// Takes out leaves that agree in the first word, if there are many.
     fn cluster(&mut self, jobs: &mut Jobs) {
-        let mut rest = mem::take(&mut self.leaves);
-        while let Some((first, _)) = rest.first() {
-            let own = word(first);
-            let later = rest.split_off(rest.partition_point(|(path, _)| word(path) == own));
-            let mut group = mem::replace(&mut rest, later);
+        let leaves = mem::take(&mut self.leaves);
+        for group in leaves.chunk_by(|(a, _), (b, _)| word(a) == word(b)) {
+            let [(first, _), ..] = group else { continue };
             if group.len() < CLUSTER {
-                self.leaves.append(&mut group);
+                self.leaves.extend_from_slice(group);
                 continue;
             }
-            let changes = group.into_iter().map(|(path, hash)| Change { path, hash: Some(hash) });
+            let own = word(first);
+            let change = |(path, hash): &Leaf| Change { path: *path, hash: Some(*hash) };
+            let changes: Vec<_> = group.iter().map(change).collect();
             let mut cluster = Box::new(Dense::new(Span::CLUSTER));
-            cluster.update(&changes.collect::<Vec<_>>(), &mut Vec::new(), jobs);
+            cluster.update(&changes, &mut Vec::new(), jobs);
             let at = self.clusters.partition_point(|(word, _)| *word < own);
             self.clusters.insert(at, (own, cluster));
         }
