@@ -14,7 +14,7 @@ use banyan_primitives::{
 };
 
 use super::{
-    load::{Loaded, load, load_storage, load_top},
+    load::{Loaded, load, load_storage, load_storages, load_top},
     node::{Branch, Place, Trie},
     path::{KEY_NIBBLES, Path},
 };
@@ -124,6 +124,18 @@ impl Reader<'_> {
             Loaded::Leaves(leaves) if leaves.len() == 1 => Ok(leaves[0].1),
             _ => Err(damaged(trie, &path.nibbles(), "a leaf is missing")),
         }
+    }
+
+    /// The storage of accounts in order, of each as [`Self::storage`].
+    pub(super) fn storages<S: TrieSource>(
+        &self,
+        source: &S,
+        accounts: &[(B256, Leaf)],
+    ) -> Result<Vec<Option<Arc<Trie>>>, CommitmentError> {
+        if self.reads.bytes.load(Relaxed) == 0 && !self.keeps {
+            return load_storages(source, accounts);
+        }
+        accounts.iter().map(|(account, _)| self.storage(source, account)).collect()
     }
 
     /// See [`load_storage`].
