@@ -98,7 +98,8 @@ fn touched(reads: &mut Reads, diff: &StateDiff) -> Touched {
     }
     let account = |(address, slots): (&Address, &BTreeSet<U256>)| {
         let change = diff.accounts.get(address);
-        let deleted = change.is_some_and(|change| change.before.is_some() && change.after.is_none());
+        let deleted =
+            change.is_some_and(|change| change.before.is_some() && change.after.is_none());
         let is_deleted = |slot: &U256| {
             let change = change.filter(|change| !change.wiped);
             let values = change.and_then(|change| change.storage.get(slot));

@@ -39,8 +39,11 @@ pub fn witness<S: TrieSource>(
     touched: &Touched,
 ) -> Result<Vec<Bytes>, CommitmentError> {
     let mut nodes = Nodes::default();
-    let keys: Vec<Key> =
-        touched.accounts.iter().map(|(key, account)| (Nibbles::unpack(key), account.deleted)).collect();
+    let keys: Vec<Key> = touched
+        .accounts
+        .iter()
+        .map(|(key, account)| (Nibbles::unpack(key), account.deleted))
+        .collect();
     nodes.collect(&Reader { source, trie: TrieId::Accounts }, &keys)?;
     for (account, TouchedAccount { slots, .. }) in &touched.accounts {
         let keys: Vec<Key> =
@@ -103,8 +106,8 @@ impl Nodes {
         for nibble in 0..16 {
             let Some((_, kind)) = node.child(nibble) else { continue };
             let group = below(keys, &path, nibble);
-            let stays =
-                group.is_empty() || self.visit(reader, open(nibble, kind)?, path.len() + 1, group)?;
+            let stays = group.is_empty()
+                || self.visit(reader, open(nibble, kind)?, path.len() + 1, group)?;
             match stays {
                 true => left.push((nibble, kind)),
                 false => gone = true,

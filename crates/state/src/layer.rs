@@ -121,9 +121,8 @@ fn hash_storage(
         .filter(|(_, (before, after))| account.wiped || before != after)
         .map(|(slot, (before, after))| (*slot, *before, *after))
         .collect();
-    let hash = |(slot, before, after): (U256, U256, U256)| {
-        (keys.slot(address, slot), before, after)
-    };
+    let hash =
+        |(slot, before, after): (U256, U256, U256)| (keys.slot(address, slot), before, after);
     let hashed: Vec<_> = if changed.len() < PARALLEL_FROM {
         changed.into_iter().map(hash).collect()
     } else {

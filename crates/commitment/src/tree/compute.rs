@@ -68,7 +68,8 @@ pub(super) fn compute<S: TrieSource + Sync>(
             storage.tries.push((number as u32, trie));
         }
     }
-    let ((accounts, trie), patch) = update_accounts((accounts, reads), source, (diff, before), &storage)?;
+    let ((accounts, trie), patch) =
+        update_accounts((accounts, reads), source, (diff, before), &storage)?;
     output.root = trie.root;
     output.nodes = NodeDiff { accounts, storage: nodes.into_iter().collect() };
     Ok((output, BlockPatch { accounts: (patch, trie), storage }))

@@ -8,7 +8,10 @@ use banyan_primitives::{
     trie::{Leaf, Nibbles, TrieId, TrieSource},
 };
 
-use super::{node::Branch, node::Trie, path::Path};
+use super::{
+    node::{Branch, Trie},
+    path::{KEY_NIBBLES, Path},
+};
 use crate::{
     CommitmentError,
     error::damaged,
@@ -62,6 +65,24 @@ pub(super) fn load<S: TrieSource>(
         0 => Err(damaged(trie, &nibbles, "leaves are missing")),
         1..=MAX_UNSTORED_LEAVES => Ok(Loaded::Leaves(leaves)),
         _ => Err(damaged(trie, &nibbles, "a branch should be stored and is not")),
+    }
+}
+
+/// As [`load`], whatever is there, if anything. The kind does not matter.
+pub(super) fn load_any<S: TrieSource>(
+    source: &S,
+    trie: TrieId,
+    prefix: &Path,
+    _: ChildKind,
+) -> Result<Loaded, CommitmentError> {
+    let nibbles = prefix.nibbles();
+    let is_key = prefix.len() == KEY_NIBBLES;
+    let stored = if is_key { None } else { source.first_node(trie, &nibbles)? };
+    match stored {
+        Some((path, bytes)) if path.starts_with(&nibbles) => {
+            decode(trie, Path::from(&path), &bytes)
+        }
+        _ => read_leaves(source, trie, &nibbles, MAX_UNSTORED_LEAVES).map(Loaded::Leaves),
     }
 }
 

@@ -98,7 +98,7 @@ impl Trees {
         self.go_back(parent, root);
         let (output, patch) = {
             let (accounts, reads) = self.lock().at(root, self.budget);
-            let reads = Reader { reads: &reads, keeps: false };
+            let reads = Reader { reads: &reads, keeps: false, elsewhere: false };
             compute((&accounts, reads), parent, (diff, &before))?
         };
         let mut state = self.lock();
@@ -126,8 +126,7 @@ impl Trees {
             (Arc::clone(&state.accounts), undo)
         };
         let reads = Reads::new(0);
-        let reads = Reader { reads: &reads, keeps: false };
-        // What was evicted may have had another shape. Then the tree is read anew.
+        let reads = Reader { reads: &reads, keeps: false, elsewhere: true };
         let found = compute((&accounts, reads), parent, (&undo, &HashedDiff::default()));
         let mut state = self.lock();
         let Some((_, patch)) = found.ok().filter(|(output, _)| output.root == root) else { return };
@@ -167,7 +166,8 @@ impl Trees {
             }
             state.at(root, self.budget)
         };
-        let (accounts, reads) = (&*accounts, Reader { reads: &reads, keeps: true });
+        let (accounts, reads) =
+            (&*accounts, Reader { reads: &reads, keeps: true, elsewhere: false });
         let empty = Trie::unloaded(EMPTY_ROOT_HASH);
         keys.par_iter().with_min_len(KEYS_PER_TASK).try_for_each(|(account, slots)| {
             reveal(reads, parent, TrieId::Accounts, Some(accounts), account)?;
@@ -228,8 +228,7 @@ impl State {
         let BlockPatch { accounts: (mut patch, trie), storage } = patch;
         self.epoch += 1;
         let oldest = self.epoch.saturating_sub(self.window);
-        let mut applier =
-            Applier { epoch: self.epoch, oldest, storage, grown: 0, warm: false };
+        let mut applier = Applier { epoch: self.epoch, oldest, storage, grown: 0, warm: false };
         applier.trie(Arc::make_mut(&mut self.accounts), &mut patch, trie);
         let bytes = self.accounts.bytes;
         if bytes > budget {

@@ -166,7 +166,14 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         match loaded {
             Loaded::Leaves(leaves) => self.visit_leaves(&leaves, changes),
             Loaded::Branch(node) => {
-                self.visit_branch(&Base::From(Arc::clone(&node)), &node, changes)
+                let new = self.visit_branch(&Base::From(Arc::clone(&node)), &node, changes)?;
+                match new {
+                    // As it was read, which may not be what the tree has.
+                    New::Same if self.reads.elsewhere => {
+                        Ok(self.add_work(node.path, Base::From(node), self.open.len()))
+                    }
+                    new => Ok(new),
+                }
             }
         }
     }
