@@ -17,7 +17,7 @@ use banyan_primitives::{
     StateDiff, StateSource, U256, keccak256,
 };
 
-use crate::node::Node;
+use crate::node;
 
 /// The state after one block, as far as the witness reaches.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(crate) struct Witness {
 }
 
 /// Executes a block of the node's once more, from its execution witness alone.
-pub(crate) fn check_witness(node: &Node<'_>, hash: &B256) -> anyhow::Result<()> {
+pub(crate) fn check_witness(node: &node::Node<'_>, hash: &B256) -> anyhow::Result<()> {
     let (view, spec) = (node.chain().view(), node.chain().spec());
     let block = view.block_by_hash(hash)?.context("no such block")?;
     let found = view.execution_witness(spec, &block)?.context("no state before it")?;
