@@ -11,10 +11,13 @@ use std::{
 use alloy_rlp::{Decodable, Header as RlpHeader};
 use alloy_trie::TrieAccount;
 use anyhow::{Context, bail, ensure};
+use banyan_executor::execute_block;
 use banyan_primitives::{
     Account, Address, B256, B256Map, Bytes, EMPTY_ROOT_HASH, HashMap, KECCAK_EMPTY, SourceError,
     StateDiff, StateSource, U256, keccak256,
 };
+
+use crate::node;
 
 /// The state after one block, as far as the witness reaches.
 #[derive(Debug, Default)]
@@ -27,6 +30,31 @@ pub(crate) struct Witness {
     pub(crate) block_hashes: HashMap<u64, B256>,
     /// Accounts with their storage roots, as read.
     accounts: Mutex<HashMap<Address, Option<TrieAccount>>>,
+}
+
+/// Executes a block of the node's once more, from its execution witness alone.
+pub(crate) fn check_witness(node: &node::Node<'_>, hash: &B256) -> anyhow::Result<()> {
+    let (view, spec) = (node.chain().view(), node.chain().spec());
+    let block = view.block_by_hash(hash)?.context("no such block")?;
+    let found = view.execution_witness(spec, &block)?.context("no state before it")?;
+    let parent = found.headers.last().context("no parent")?;
+    ensure!(parent.hash() == block.header.parent_hash, "the last header is not the parent");
+    let preimages = found.state.into_iter().chain(found.codes);
+    let mut witness = Witness::new(parent.state_root, preimages);
+    for headers in found.headers.windows(2) {
+        ensure!(headers[1].parent_hash == headers[0].hash(), "the headers are no chain");
+    }
+    witness.block_hashes = found.headers.iter().map(|it| (it.number, it.hash())).collect();
+    let output = execute_block(spec, &block, &witness)?;
+    let root = witness.root_after(&output.diff)?;
+    ensure!(root == block.header.state_root, "root {root}, expected {}", block.header.state_root);
+    let known = |key: &[u8]| found.keys.iter().any(|own| **own == *key);
+    for (address, change) in &output.diff.accounts {
+        ensure!(known(address.as_slice()), "{address} is not among the keys");
+        let mut slots = change.storage.keys();
+        ensure!(slots.all(|slot| known(&slot.to_be_bytes::<32>())), "a slot of {address} is not");
+    }
+    Ok(())
 }
 
 /// New leaves of a trie: hashed key → RLP, `None` if deleted.

@@ -70,17 +70,18 @@ pub(crate) struct Rooted {
 }
 
 impl Rooted {
-    /// Computes the roots over `layer`, whose parent's state is `parent`.
+    /// Computes the roots over `layer`, whose parent's state is `parent`; `before` are values of the
+    /// same keys there.
     pub(crate) fn compute<P: TrieSource + Sync>(
         commitments: &Commitments,
         rules: &Rules,
         parent: &P,
-        layer: Layer,
+        (layer, before): (Layer, HashedDiff),
     ) -> Result<Self, ChainError> {
         let in_header = withdrawals_root_is_state(rules);
         match commitments {
             Commitments::Own(tries) => {
-                let root = tries.state_root(parent, &layer.state)?;
+                let root = tries.state_root_knowing(parent, &layer.state, before)?;
                 let withdrawals_root =
                     if in_header { Some(message_passer_root(parent, &root)?) } else { None };
                 let state_root = Some(root.root);

@@ -198,7 +198,7 @@ fn commit(
     diff: &StateDiff,
 ) -> Result<Rooted, ChainError> {
     let keys = spec.commitment.keys();
-    let layer = Layer::new(keys, block.block_ref(), block.parent_ref(), diff);
+    let layer = Layer::with_before(keys, block.block_ref(), block.parent_ref(), diff);
     Rooted::compute(commitments, &spec.rules_of(&block.header), parent, layer)
 }
 

@@ -31,6 +31,7 @@ mod roots;
 mod seal;
 mod tree;
 mod view;
+mod witness;
 
 pub use commit::Commitments;
 pub use error::{ChainError, ForkchoiceError, OpenError};
@@ -42,3 +43,4 @@ pub use handle::{
 pub use roots::Roots;
 pub use seal::{SealError, SealRequest, seal};
 pub use view::{ChainView, TransactionLocation};
+pub use witness::ExecutionWitness;

@@ -49,7 +49,7 @@ pub fn seal<P: StateSource + TrieSource + Sync>(
     let (found, lists) = rayon::join(
         || {
             let keys = spec.commitment.keys();
-            let layer = Layer::new(keys, BlockRef::default(), parent_ref, &output.diff);
+            let layer = Layer::with_before(keys, BlockRef::default(), parent_ref, &output.diff);
             Rooted::compute(commitments, &rules, parent, layer)
         },
         || Lists::of(&request.transactions, &output.receipts),

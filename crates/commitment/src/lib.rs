@@ -4,7 +4,7 @@
 //! and a block's hashed diff, and returns the new root with the trie nodes to store; it reads only
 //! along the changed keys. [`rebuild`] computes the same from the flat state alone and is its
 //! oracle. [`Trees`] computes the same with the tries kept in memory from block to block.
-//! [`account_proof`] answers `eth_getProof`. This crate stores nothing: nodes go out as a
+//! [`account_proof`] answers `eth_getProof`, [`witness`] proves all that a block needs. This crate stores nothing: nodes go out as a
 //! `NodeDiff`, and whoever keeps the state keeps them with it.
 //!
 //! Chains with `wide` commitment have another tree: [`wide`].
@@ -26,6 +26,7 @@ mod subtree;
 mod tree;
 mod update;
 pub mod wide;
+mod witness;
 
 pub use error::CommitmentError;
 pub use memory::{MemoryTrie, StoredNodes};
@@ -33,3 +34,4 @@ pub use proof::{AccountProof, StorageProof, account_proof};
 pub use rebuild::{rebuild, rebuild_storage};
 pub use root::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};
 pub use tree::Trees;
+pub use witness::{Touched, TouchedAccount, witness};

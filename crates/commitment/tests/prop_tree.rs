@@ -4,7 +4,10 @@
 mod common;
 
 use banyan_commitment::{MemoryTrie, Trees, rebuild, state_root};
-use banyan_primitives::{B256, trie::HashedDiff};
+use banyan_primitives::{
+    B256,
+    trie::{HashedDiff, HashedStorageDiff},
+};
 use common::{Pool, SHAPES, Shape, alloy_state_root, rng};
 use proptest::prelude::*;
 use rand::Rng;
@@ -42,7 +45,8 @@ fn check(run: Run) {
             let touched = touched(rng, &pool, &diff);
             trees.reveal(&state, &touched).expect("a sound state");
         }
-        let output = trees.state_root(&state, &diff).expect("a sound state");
+        let before = before(rng, &state, &diff);
+        let output = trees.state_root_knowing(&state, &diff, before).expect("a sound state");
         assert_eq!(output.root, expected.root, "block {block} of {run:?}");
         assert!(output == expected, "nodes or storage roots of block {block} of {run:?}");
         state.apply(&diff, &output.nodes);
@@ -56,6 +60,24 @@ fn check(run: Run) {
         }
         states.push(state);
     }
+}
+
+/// What a block's keys had before; or some of that, or nothing.
+fn before(rng: &mut ChaCha8Rng, state: &MemoryTrie, diff: &HashedDiff) -> HashedDiff {
+    let mut before = HashedDiff::default();
+    let share = rng.random_range(0..=6);
+    for key in diff.accounts.keys().filter(|_| rng.random_ratio(share.min(3), 3)) {
+        before.accounts.insert(*key, state.account(key));
+    }
+    for (account, change) in &diff.storage {
+        let old = state.slots(account);
+        let value = |slot| old.and_then(|old| old.get(slot)).copied().unwrap_or_default();
+        let slots = change.slots.keys().map(|slot| (*slot, value(slot)));
+        let slots = slots.filter(|_| rng.random_ratio(share.min(3), 3)).collect();
+        let wiped = change.wiped && old.is_none_or(|old| old.is_empty());
+        before.storage.insert(*account, HashedStorageDiff { wiped, slots });
+    }
+    before
 }
 
 /// Some of what a block changes, and some other keys.

@@ -72,9 +72,7 @@ impl HashedDiff {
         }
         hashed
     }
-}
 
-impl HashedDiff {
     /// Adds the change of a later block.
     pub fn extend(&mut self, later: &Self) {
         self.accounts.extend(&later.accounts);
@@ -125,6 +123,15 @@ pub trait TrieSource {
         prefix: &Nibbles,
     ) -> Result<Option<(Nibbles, Bytes)>, SourceError>;
 
+    /// The root entries of the storage tries of these accounts, hashed and in order; `None` for those
+    /// without storage.
+    ///
+    /// As provided it asks for one after the other; neighbours are mostly found out about at once.
+    fn storage_roots(&self, accounts: &[B256]) -> Result<Vec<Option<Bytes>>, SourceError> {
+        let entry = |account| root_entry(account, |trie| self.first_node(trie, &Nibbles::new()));
+        accounts.iter().map(entry).collect()
+    }
+
     /// Leaves in key order, beginning with the first key ≥ `from`, as long as the key starts with
     /// `prefix`; at most `limit` of them.
     fn leaves(
@@ -161,6 +168,18 @@ pub trait TrieSource {
         visit: &mut dyn FnMut(SlotKey, U256),
     ) -> Result<(), SourceError> {
         visit_slots_by_account(self, (first, last), limit, visit)
+    }
+}
+
+/// The root entry of one account's storage, of whose trie `first` gives the first stored node.
+pub fn root_entry(
+    account: &B256,
+    first: impl FnOnce(TrieId) -> Result<Option<(Nibbles, Bytes)>, SourceError>,
+) -> Result<Option<Bytes>, SourceError> {
+    match first(TrieId::Storage(*account))? {
+        None => Ok(None),
+        Some((path, entry)) if path.is_empty() => Ok(Some(entry)),
+        Some(_) => Err(SourceError::Fault(format!("storage trie of {account} without root entry"))),
     }
 }
 

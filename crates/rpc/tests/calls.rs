@@ -6,6 +6,7 @@ mod common;
 use std::{io::Write, net::TcpStream, time::Duration};
 
 use banyan_chainspec::ChainSpec;
+use banyan_primitives::{B256, Bytes, keccak256};
 use banyan_rpc::{HttpConfig, Namespace, RpcConfig, ServerLimits, WsConfig};
 use common::{Node, testdata};
 use jsonrpsee::{
@@ -105,6 +106,34 @@ async fn proofs_go_back_as_far_as_the_window() {
     let (code, message) = node.error("eth_getProof", proof("0x31")).await;
     assert_eq!(code, -32602);
     assert!(message.contains("exceeds maximum proof window"), "{message}");
+    // The state that counts is the parent's.
+    node.result("debug_executionWitness", json!(["0x33"])).await;
+    let (code, message) = node.error("debug_executionWitness", json!(["0x32"])).await;
+    assert_eq!(code, -32602);
+    assert!(message.contains("exceeds maximum proof window"), "{message}");
+}
+
+#[tokio::test]
+async fn a_witness_has_the_parents_root_and_header() {
+    let node = Node::execution_apis().await;
+    let head = node.chain.view().head().clone();
+    let parent = node.chain.view().header_by_hash(&head.parent_hash).unwrap().unwrap();
+    let answer = node.result("debug_executionWitness", json!(["latest"])).await;
+    let by_hash = node.result("debug_executionWitnessByBlockHash", json!([head.hash()])).await;
+    assert_eq!(answer, by_hash);
+    let bytes = |value: &Value| value.as_str().unwrap().parse::<Bytes>().unwrap();
+    let hashes = |list: &str| -> Vec<B256> {
+        answer[list].as_array().unwrap().iter().map(|item| keccak256(bytes(item))).collect()
+    };
+    assert!(hashes("state").contains(&parent.state_root));
+    assert_eq!(hashes("headers").last(), Some(&parent.hash()));
+    assert!(answer["codes"].is_array());
+    let keys = answer["keys"].as_array().unwrap().iter().map(|key| bytes(key).len());
+    assert!(keys.clone().count() > 0 && keys.clone().all(|len| len == 20 || len == 32));
+    let missing = node.error("debug_executionWitness", json!(["0x0"])).await;
+    assert_eq!(missing, (-32000, "block number 0 found, but parent missing".to_owned()));
+    let missing = node.error("debug_executionWitness", json!(["0x37"])).await;
+    assert_eq!(missing, (-32000, "header not found".to_owned()));
 }
 
 #[tokio::test]

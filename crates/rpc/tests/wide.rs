@@ -144,6 +144,9 @@ async fn merkle_patricia_proofs_are_refused_with_the_way_out() {
     let error = node.error("eth_getProof", json!([DEV_ADDRESS, [], "latest"])).await;
     let message = "not supported on a chain with wide state commitment; use banyan_getProof";
     assert_eq!(error, (-32000, message.to_owned()));
+    let error = node.error("debug_executionWitness", json!(["latest"])).await;
+    let message = "not supported on a chain with wide state commitment";
+    assert_eq!(error, (-32000, message.to_owned()));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use banyan_primitives::{
     AccountDiff, Address, B256, B256Map, BlockRef, Bytes, KeyRule, MESSAGE_PASSER,
-    MESSAGE_PASSER_TRIE, StateDiff,
+    MESSAGE_PASSER_TRIE, StateDiff, U256,
     trie::{HashedDiff, HashedStorageDiff, NodeDiff},
 };
 use rayon::prelude::*;
@@ -34,14 +34,27 @@ pub struct Layer {
 impl Layer {
     /// Hashes and sorts a diff. Nodes are added by [`Layer::with_nodes`] once the root is known.
     pub fn new(keys: KeyRule, block: BlockRef, parent: BlockRef, diff: &StateDiff) -> Self {
-        Self {
+        Self::with_before(keys, block, parent, diff).0
+    }
+
+    /// As [`Layer::new`]; besides the values that the same keys had before. Storage is `wiped` there if
+    /// it was wiped and nothing had been in it.
+    pub fn with_before(
+        keys: KeyRule,
+        block: BlockRef,
+        parent: BlockRef,
+        diff: &StateDiff,
+    ) -> (Self, HashedDiff) {
+        let (state, before) = hash_diff(keys, diff);
+        let layer = Self {
             block,
             parent,
-            state: hash_diff(keys, diff),
+            state,
             withdrawals: withdrawals(keys, diff),
             nodes: NodeDiff::default(),
             codes: diff.codes.clone(),
-        }
+        };
+        (layer, before)
     }
 
     /// Storage changes of an account, the message passer's under keccak keys among them.
@@ -59,7 +72,7 @@ impl Layer {
 }
 
 /// The diff under hashed keys. Accounts and slots that end as they began are left out.
-fn hash_diff(keys: KeyRule, diff: &StateDiff) -> HashedDiff {
+fn hash_diff(keys: KeyRule, diff: &StateDiff) -> (HashedDiff, HashedDiff) {
     let changed: Vec<_> = diff.accounts.iter().filter(|(_, account)| !account.is_noop()).collect();
     let slots: usize = changed.iter().map(|(_, account)| account.storage.len()).sum();
     let hashed: Vec<_> = if changed.len() + slots < PARALLEL_FROM {
@@ -67,14 +80,16 @@ fn hash_diff(keys: KeyRule, diff: &StateDiff) -> HashedDiff {
     } else {
         changed.into_par_iter().map(|entry| hash_account(keys, entry)).collect()
     };
-    let mut out = HashedDiff::default();
-    for (address, account, storage) in hashed {
+    let (mut out, mut old) = (HashedDiff::default(), HashedDiff::default());
+    for (address, account, (storage, before)) in hashed {
         out.accounts.insert(address, account.after);
+        old.accounts.insert(address, account.before);
         if storage.wiped || !storage.slots.is_empty() {
             out.storage.insert(address, storage);
+            old.storage.insert(address, before);
         }
     }
-    out
+    (out, old)
 }
 
 fn withdrawals(keys: KeyRule, diff: &StateDiff) -> Option<HashedStorageDiff> {
@@ -82,33 +97,42 @@ fn withdrawals(keys: KeyRule, diff: &StateDiff) -> Option<HashedStorageDiff> {
         KeyRule::Keccak => return None,
         KeyRule::Wide => diff.accounts.get(&MESSAGE_PASSER)?,
     };
-    let storage = hash_storage(KeyRule::Keccak, &MESSAGE_PASSER, account);
+    let (storage, _) = hash_storage(KeyRule::Keccak, &MESSAGE_PASSER, account);
     (storage.wiped || !storage.slots.is_empty()).then_some(storage)
 }
 
 fn hash_account<'a>(
     keys: KeyRule,
     (address, account): (&Address, &'a AccountDiff),
-) -> (B256, &'a AccountDiff, HashedStorageDiff) {
+) -> (B256, &'a AccountDiff, (HashedStorageDiff, HashedStorageDiff)) {
     (keys.account(address), account, hash_storage(keys, address, account))
 }
 
-fn hash_storage(keys: KeyRule, address: &Address, account: &AccountDiff) -> HashedStorageDiff {
+/// The storage change of an account, and what was there before.
+fn hash_storage(
+    keys: KeyRule,
+    address: &Address,
+    account: &AccountDiff,
+) -> (HashedStorageDiff, HashedStorageDiff) {
     // After a wipe every slot listed counts, also one that ends with its old value.
     let changed: Vec<_> = account
         .storage
         .iter()
         .filter(|(_, (before, after))| account.wiped || before != after)
-        .map(|(slot, (_, after))| (*slot, *after))
+        .map(|(slot, (before, after))| (*slot, *before, *after))
         .collect();
-    let hash = |(slot, after)| (keys.slot(address, slot), after);
-    let slots: BTreeMap<_, _> = if changed.len() < PARALLEL_FROM {
+    let hash =
+        |(slot, before, after): (U256, U256, U256)| (keys.slot(address, slot), before, after);
+    let hashed: Vec<_> = if changed.len() < PARALLEL_FROM {
         changed.into_iter().map(hash).collect()
     } else {
-        let hashed: Vec<_> = changed.into_par_iter().map(hash).collect();
-        hashed.into_iter().collect()
+        changed.into_par_iter().map(hash).collect()
     };
-    HashedStorageDiff { wiped: account.wiped, slots }
+    let before = hashed.iter().map(|(key, before, _)| (*key, *before)).collect();
+    let slots: BTreeMap<_, _> = hashed.into_iter().map(|(key, _, after)| (key, after)).collect();
+    let wiped = account.wiped;
+    let was_empty = wiped && account.before.is_none();
+    (HashedStorageDiff { wiped, slots }, HashedStorageDiff { wiped: was_empty, slots: before })
 }
 
 #[cfg(test)]

@@ -101,6 +101,10 @@ impl TrieSource for SharedView<'_> {
         self.view().first_node(trie, prefix)
     }
 
+    fn storage_roots(&self, accounts: &[B256]) -> Result<Vec<Option<Bytes>>, SourceError> {
+        self.view().storage_roots(accounts)
+    }
+
     fn leaves(
         &self,
         trie: TrieId,

@@ -7,7 +7,7 @@ use std::{
 
 use banyan_primitives::{
     Account, B256, Bytes, SourceError, U256,
-    trie::{Leaf, Nibbles, NodeChanges, SlotKey, TrieId, TrieSource},
+    trie::{Leaf, Nibbles, NodeChanges, SlotKey, TrieId, TrieSource, root_entry},
 };
 use banyan_storage::{Read, StateRead};
 
@@ -127,10 +127,14 @@ pub(crate) fn leaves(
                 let entries = range.of(&layer.state.accounts);
                 push(&mut sources, entries.map(|(k, v)| Ok((*k, v.map(Leaf::Account)))));
             }
-            sources.push(Box::new(Chunks::new(range, limit, move |from, end, limit| {
+            let read = move |from: &B256, end: Option<&B256>, limit| {
                 let found = txn.accounts(from, end, limit)?;
                 Ok(found.into_iter().map(|(k, v)| (k, Leaf::Account(v))).collect())
-            })));
+            };
+            if sources.is_empty() && limit <= CHUNK {
+                return read(&range.from, range.end.as_ref(), limit);
+            }
+            sources.push(Box::new(Chunks::new(range, limit, read)));
             merge(sources, limit)
         }
         TrieId::Storage(address) => storage_leaves(txn, layers, address, range, limit),
@@ -154,10 +158,14 @@ fn storage_leaves(
             return merge(sources, limit);
         }
     }
-    sources.push(Box::new(Chunks::new(range, limit, move |from, end, limit| {
+    let read = move |from: &B256, end: Option<&B256>, limit| {
         let found = txn.slots(&address, from, end, limit)?;
         Ok(found.into_iter().map(|(k, v)| (k, Leaf::Slot(v))).collect())
-    })));
+    };
+    if sources.is_empty() && limit <= CHUNK {
+        return read(&range.from, range.end.as_ref(), limit);
+    }
+    sources.push(Box::new(Chunks::new(range, limit, read)));
     merge(sources, limit)
 }
 
@@ -191,6 +199,23 @@ pub(crate) fn first_node(
         sources.push(Box::new(Nodes { txn, trie, prefix: *prefix, next: Some(*prefix) }));
     }
     Ok(merge(sources, 1)?.pop())
+}
+
+/// Root entries of the storage tries of accounts in order.
+pub(crate) fn storage_roots(
+    txn: &dyn Read,
+    layers: &[&Layer],
+    accounts: &[B256],
+) -> Result<Vec<Option<Bytes>>, SourceError> {
+    let (Some(first), Some(last)) = (accounts.first(), accounts.last()) else {
+        return Ok(Vec::new());
+    };
+    let none = |layer: &&Layer| layer.nodes.storage.range(*first..=*last).next().is_none();
+    if layers.iter().all(none) {
+        return Ok(txn.storage_roots(accounts)?);
+    }
+    let first = |trie| first_node(txn, layers, trie, &Nibbles::new());
+    accounts.iter().map(|account| root_entry(account, first)).collect()
 }
 
 /// The nodes of a layer whose path starts with `prefix`.

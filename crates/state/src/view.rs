@@ -10,7 +10,7 @@ use crate::{
     Layer,
     history::oldest_state,
     range::visit_slots,
-    source::{KeyRange, first_node, leaves},
+    source::{KeyRange, first_node, leaves, storage_roots},
 };
 
 /// The state after one block: layers over the database, or history.
@@ -226,6 +226,10 @@ impl TrieSource for StateView {
         prefix: &Nibbles,
     ) -> Result<Option<(Nibbles, Bytes)>, SourceError> {
         first_node(&self.txn, &self.layer_refs()?, trie, prefix)
+    }
+
+    fn storage_roots(&self, accounts: &[B256]) -> Result<Vec<Option<Bytes>>, SourceError> {
+        storage_roots(&self.txn, &self.layer_refs()?, accounts)
     }
 
     fn leaves(

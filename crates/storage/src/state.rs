@@ -219,6 +219,30 @@ pub trait StateRead: Read {
         found.map(node).transpose()
     }
 
+    /// Root entries of the storage tries of these accounts, which are in order. One look-up tells of
+    /// all up to the next account that has storage.
+    fn storage_roots(&self, accounts: &[B256]) -> Result<Vec<Option<Bytes>>, StorageError> {
+        let mut found = vec![None; accounts.len()];
+        let mut index = 0;
+        while let Some(account) = accounts.get(index) {
+            let (table, from) = node_key(TrieId::Storage(*account), &Nibbles::new());
+            let Some((key, entry)) = self.first(table, &from, &[])? else { break };
+            let Some((owner, path)) = key.split_first_chunk::<32>() else {
+                return Err(StorageError::Damaged("a stored node of no account".to_owned()));
+            };
+            index += accounts[index..].partition_point(|account| account.0 < *owner);
+            if accounts.get(index).is_some_and(|account| account.0 == *owner) {
+                if !path.is_empty() {
+                    let what = format!("storage trie of {} without root entry", B256::new(*owner));
+                    return Err(StorageError::Damaged(what));
+                }
+                found[index] = Some(entry.into());
+                index += 1;
+            }
+        }
+        Ok(found)
+    }
+
     /// Stored nodes of a trie whose path starts with `prefix` and is ≥ `from`, in order of path, at
     /// most `limit`.
     fn trie_nodes(

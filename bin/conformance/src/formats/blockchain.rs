@@ -15,6 +15,7 @@ use crate::{
     collect::FixtureFile,
     genesis::{FixtureConfig, FixtureHeader, chain_spec},
     node::Node,
+    witness::check_witness,
 };
 
 #[derive(Debug, Deserialize)]
@@ -57,7 +58,11 @@ fn run(case: &BlockchainCase, worker: &Worker) -> anyhow::Result<()> {
         let verdict = import(&node, &block.rlp);
         let what = || format!("block {}", number + 1);
         match (verdict.with_context(what)?, &block.expect_exception) {
-            (Verdict::Valid(block), None) => best.add(&block),
+            (Verdict::Valid(block), None) => {
+                check_witness(&node, &block.hash())
+                    .with_context(|| format!("witness of {}", what()))?;
+                best.add(&block);
+            }
             (Verdict::Refused(_), Some(_)) => {}
             (Verdict::Refused(reason), None) => bail!("{} was refused: {reason}", what()),
             (Verdict::Valid(_), Some(wanted)) => bail!("{} is VALID, expected {wanted}", what()),

@@ -13,6 +13,7 @@ use crate::{
     genesis::{FixtureConfig, FixtureHeader, chain_spec},
     node::{CallError, Node},
     number::Number,
+    witness::check_witness,
 };
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +58,7 @@ fn run(case: &EngineCase, worker: &Worker) -> anyhow::Result<()> {
         if let Some(hash) = verdict.with_context(|| format!("payload {number}"))? {
             forkchoice(&node, payload, hash)
                 .with_context(|| format!("forkchoiceUpdated to payload {number}"))?;
+            check_witness(&node, &hash).with_context(|| format!("witness of payload {number}"))?;
             head = hash;
         }
     }

@@ -8,6 +8,7 @@ use super::{
     compute::StoragePatches,
     node::{Branch, Place, Reference, Trie},
     patch::{Base, LeafStorage, New, NewLeaf, Patch, TriePatch, Work},
+    warm,
 };
 use crate::node::ChildKind;
 
@@ -22,6 +23,8 @@ pub(super) struct Applier {
     pub(super) storage: StoragePatches,
     /// Bytes that the trie at hand takes more than before.
     pub(super) grown: isize,
+    /// What the patch at hand changes was brought into the caches.
+    pub(super) warm: bool,
 }
 
 /// A child that a patch makes.
@@ -29,7 +32,7 @@ type Child = (Reference, ChildKind, Place);
 
 impl Applier {
     pub(super) fn trie(&mut self, trie: &mut Trie, patch: &mut Patch, change: TriePatch) {
-        let outside = mem::take(&mut self.grown);
+        let outside = (mem::take(&mut self.grown), mem::take(&mut self.warm));
         trie.root = change.root;
         if change.wiped {
             self.shrink(trie.top.take().as_ref());
@@ -39,7 +42,8 @@ impl Applier {
             let top = self.child(patch, change.top, old).map(|(.., place)| place);
             trie.top = top.filter(|place| !matches!(place, Place::Unloaded));
         }
-        let grown = mem::replace(&mut self.grown, outside);
+        let grown = mem::replace(&mut self.grown, outside.0);
+        self.warm = outside.1;
         trie.bytes = trie.bytes.saturating_add_signed(grown);
     }
 
@@ -64,7 +68,10 @@ impl Applier {
             New::Work(index) => self.branch(patch, index, old),
             New::Part(index) => {
                 let (mut part, top) = mem::take(patch.parts.get_mut(index as usize)?);
-                self.branch(&mut part, top, old)
+                let outside = mem::replace(&mut self.warm, false);
+                let branch = self.branch(&mut part, top, old);
+                self.warm = outside;
+                branch
             }
         }
     }
@@ -108,9 +115,11 @@ impl Applier {
         let Some(mut node) = self.base(work, old) else {
             return Some((reference, kind, Place::Unloaded));
         };
+        let is_first = !std::mem::replace(&mut self.warm, true);
+        if is_first {
+            warm::for_apply(&node, patch, index);
+        }
         let branch = Arc::make_mut(&mut node);
-        let entry = |index| patch.entries[index as usize].nibble;
-        branch.touch((entries.0..entries.1).map(entry), false);
         for entry in entries.0..entries.1 {
             let entry = patch.entries[entry as usize];
             self.change(patch, branch, entry.nibble, entry.new);
@@ -118,6 +127,7 @@ impl Applier {
         if self.oldest > 0 {
             branch.places.iter_mut().for_each(|place| self.let_go(place));
         }
+        self.warm = !is_first;
         Some((reference, kind, Place::Branch { node, epoch: self.epoch }))
     }
 

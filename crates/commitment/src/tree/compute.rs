@@ -40,18 +40,19 @@ pub(super) type Known<'a> = (&'a Trie, Reader<'a>);
 type StorageChange<'a> = (&'a B256, &'a HashedStorageDiff);
 type Changed = (NodeChanges, TriePatch);
 
-/// Root and patch of `diff` on `source`.
+/// Root and patch of `diff` on `source`; `before` are values of the same keys there, or nothing.
 pub(super) fn compute<S: TrieSource + Sync>(
     (accounts, reads): Known<'_>,
     source: &S,
-    diff: &HashedDiff,
+    (diff, before): (&HashedDiff, &HashedDiff),
 ) -> Result<(RootOutput, BlockPatch), CommitmentError> {
     if let Some(account) = diff.storage.keys().find(|key| !diff.accounts.contains_key(*key)) {
         return Err(CommitmentError::UnlistedAccount(*account));
     }
     let changes: Vec<StorageChange<'_>> = diff.storage.iter().collect();
-    let tasks =
-        tasks(&changes).into_par_iter().map(|task| storage_task((accounts, reads), source, task));
+    let tasks = tasks(&changes)
+        .into_par_iter()
+        .map(|task| storage_task((accounts, reads), source, task, before));
     let mut output = RootOutput::default();
     let (mut storage, mut nodes) = (StoragePatches::default(), Vec::with_capacity(changes.len()));
     let mut changes = changes.iter();
@@ -67,7 +68,8 @@ pub(super) fn compute<S: TrieSource + Sync>(
             storage.tries.push((number as u32, trie));
         }
     }
-    let ((accounts, trie), patch) = update_accounts((accounts, reads), source, diff, &storage)?;
+    let ((accounts, trie), patch) =
+        update_accounts((accounts, reads), source, (diff, before), &storage)?;
     output.root = trie.root;
     output.nodes = NodeDiff { accounts, storage: nodes.into_iter().collect() };
     Ok((output, BlockPatch { accounts: (patch, trie), storage }))
@@ -93,15 +95,19 @@ fn storage_task<S: TrieSource + Sync>(
     (accounts, reads): Known<'_>,
     source: &S,
     task: &[StorageChange<'_>],
+    before: &HashedDiff,
 ) -> Result<(Vec<Changed>, Patch), CommitmentError> {
     let mut pass = Pass::new(source, reads);
     let mut tops = Vec::with_capacity(task.len());
     let empty = Trie::unloaded(EMPTY_ROOT_HASH);
     for (account, change) in task {
         let trie = if change.wiped { Some(&empty) } else { storage_of(accounts, account, &empty) };
+        let before = before.storage.get(*account).filter(|_| !change.wiped);
+        let mut before = before.into_iter().flat_map(|before| &before.slots).peekable();
         let slots = change.slots.iter().map(|(key, value)| {
             let value = (*value != U256::ZERO).then_some(Value::Slot(value));
-            Change { key: *key, value }
+            let before = before.next_if(|(own, _)| *own == key);
+            Change { key: *key, value, existed: before.is_some_and(|(_, value)| !value.is_zero()) }
         });
         let changes: Vec<_> = slots.collect();
         tops.push(pass.update(TrieId::Storage(**account), trie, &changes)?);
@@ -132,16 +138,19 @@ pub(super) fn storage_of<'a>(
 fn update_accounts<S: TrieSource + Sync>(
     (accounts, reads): Known<'_>,
     source: &S,
-    diff: &HashedDiff,
+    (diff, before): (&HashedDiff, &HashedDiff),
     storage: &StoragePatches,
 ) -> Result<(Changed, Patch), CommitmentError> {
     let mut storage = diff.storage.keys().zip(&storage.tries).enumerate().peekable();
     let mut changes = Vec::with_capacity(diff.accounts.len());
+    let mut before = before.accounts.iter().peekable();
     for (key, account) in &diff.accounts {
         let storage = storage.next_if(|(_, (own, _))| *own == key);
         let trie = storage.map(|(index, (_, (_, patch)))| (index as u32, patch.root));
         let value = account.as_ref().map(|account| Value::Account(account, trie));
-        changes.push(Change { key: *key, value });
+        let before = before.next_if(|(own, _)| *own == key);
+        let existed = before.is_some_and(|(_, account)| account.is_some());
+        changes.push(Change { key: *key, value, existed });
     }
     let mut pass = Pass::new(source, reads);
     let (new, old_root) = pass.update(TrieId::Accounts, Some(accounts), &changes)?;

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
 use banyan_primitives::{
-    B256, EMPTY_ROOT_HASH,
-    trie::{Leaf, TrieId, TrieSource},
+    B256, Bytes, EMPTY_ROOT_HASH,
+    trie::{Leaf, Nibbles, TrieId, TrieSource},
 };
 
-use super::{node::Branch, node::Trie, path::Path};
+use super::{
+    node::{Branch, Trie},
+    path::{KEY_NIBBLES, Path},
+};
 use crate::{
     CommitmentError,
     error::damaged,
-    node::{BranchNode, ChildKind, MAX_BRANCH_DEPTH, Top},
+    node::{BranchNode, ChildKind, MAX_BRANCH_DEPTH, RootEntry, Top},
     reader::{MAX_UNSTORED_LEAVES, Reader, read_leaves},
 };
 
@@ -64,6 +68,24 @@ pub(super) fn load<S: TrieSource>(
     }
 }
 
+/// As [`load`], whatever is there, if anything. The kind does not matter.
+pub(super) fn load_any<S: TrieSource>(
+    source: &S,
+    trie: TrieId,
+    prefix: &Path,
+    _: ChildKind,
+) -> Result<Loaded, CommitmentError> {
+    let nibbles = prefix.nibbles();
+    let is_key = prefix.len() == KEY_NIBBLES;
+    let stored = if is_key { None } else { source.first_node(trie, &nibbles)? };
+    match stored {
+        Some((path, bytes)) if path.starts_with(&nibbles) => {
+            decode(trie, Path::from(&path), &bytes)
+        }
+        _ => read_leaves(source, trie, &nibbles, MAX_UNSTORED_LEAVES).map(Loaded::Leaves),
+    }
+}
+
 fn decode(trie: TrieId, path: Path, bytes: &[u8]) -> Result<Loaded, CommitmentError> {
     match BranchNode::decode(bytes) {
         Some(node) if path.len() <= MAX_BRANCH_DEPTH => {
@@ -80,4 +102,22 @@ pub(super) fn load_storage<S: TrieSource>(
 ) -> Result<Option<Arc<Trie>>, CommitmentError> {
     let root = Reader { source, trie: TrieId::Storage(*account) }.root_hash()?;
     Ok((root != EMPTY_ROOT_HASH).then(|| Arc::new(Trie::unloaded(root))))
+}
+
+/// As [`load_storage`], of accounts in order.
+pub(super) fn load_storages<S: TrieSource>(
+    source: &S,
+    accounts: &[(B256, Leaf)],
+) -> Result<Vec<Option<Arc<Trie>>>, CommitmentError> {
+    let keys: ArrayVec<B256, MAX_UNSTORED_LEAVES> =
+        accounts.iter().map(|(key, _)| *key).take(MAX_UNSTORED_LEAVES).collect();
+    let entries = source.storage_roots(&keys)?;
+    let storage = |(account, entry): (&B256, Option<Bytes>)| {
+        let Some(entry) = entry else { return Ok(None) };
+        let trie = TrieId::Storage(*account);
+        let malformed = || damaged(trie, &Nibbles::new(), "malformed root entry");
+        let root = RootEntry::decode_hash(&entry).ok_or_else(malformed)?;
+        Ok((root != EMPTY_ROOT_HASH).then(|| Arc::new(Trie::unloaded(root))))
+    };
+    keys.iter().zip(entries).map(storage).collect()
 }

@@ -5,7 +5,8 @@
 //! branches level by level, the deepest first (`hash`). What comes out is the root, the changed
 //! stored nodes, and a patch (`patch`), which is applied (`apply`) when the next block builds on
 //! this one. Large tries are split by nibbles and done in parallel; small storage tries are done
-//! together, so that their levels are hashed together, too.
+//! together, so that their levels are hashed together, too. What undoes a patch is kept for a while
+//! (`past`), so that siblings and reorgs find the tree in memory.
 //!
 //! What is not in memory is read from flat state and stored nodes (`load`), as `crate::update`
 //! does, which is the plain oracle of this.
@@ -18,11 +19,13 @@ mod hashes;
 mod lanes;
 mod load;
 mod node;
+mod past;
 mod patch;
 mod path;
 mod reads;
 mod rlp;
 mod trees;
 mod update;
+mod warm;
 
 pub use trees::Trees;

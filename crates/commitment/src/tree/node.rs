@@ -183,20 +183,6 @@ impl Branch {
         self.places.get(index)
     }
 
-    /// Has these children brought into the processor's caches all at once, rather than one after the
-    /// other when they are visited; with all that hashing will read of them, if they are to be hashed.
-    pub(super) fn touch(&self, nibbles: impl Iterator<Item = u8>, hashed: bool) {
-        let branch = |nibble| match self.place(nibble) {
-            Some(Place::Branch { node, .. }) if hashed => {
-                let lines = node.references.iter().step_by(2);
-                lines.fold(0, |all, reference| all ^ reference[0])
-            }
-            Some(Place::Branch { node, .. }) => node.path.len,
-            _ => 0,
-        };
-        std::hint::black_box(nibbles.map(branch).fold(0, |all, one| all ^ one));
-    }
-
     pub(super) fn weight(&self) -> usize {
         let below: usize = self.places.iter().map(Place::weight).sum();
         Self::OWN_WEIGHT + self.places.len() * Self::CHILD_WEIGHT + below

@@ -14,7 +14,7 @@ use banyan_primitives::{
 };
 
 use super::{
-    load::{Loaded, load, load_storage, load_top},
+    load::{Loaded, load, load_any, load_storage, load_storages, load_top},
     node::{Branch, Place, Trie},
     path::{KEY_NIBBLES, Path},
 };
@@ -40,6 +40,8 @@ type Key = (TrieId, Option<Path>);
 pub(super) struct Reader<'a> {
     pub(super) reads: &'a Reads,
     pub(super) keeps: bool,
+    /// What is read may be of another state than the tree, and of another kind than the tree says.
+    pub(super) elsewhere: bool,
 }
 
 /// What was read of one state.
@@ -107,6 +109,7 @@ impl Reader<'_> {
         prefix: Path,
         kind: ChildKind,
     ) -> Result<Loaded, CommitmentError> {
+        let load = if self.elsewhere { load_any } else { load };
         let read =
             || load(source, trie, &prefix, kind).map(|loaded| Read::Part(B256::ZERO, loaded));
         Ok(part(trie, self.get((trie, Some(prefix)), read)?)?.1)
@@ -124,6 +127,18 @@ impl Reader<'_> {
             Loaded::Leaves(leaves) if leaves.len() == 1 => Ok(leaves[0].1),
             _ => Err(damaged(trie, &path.nibbles(), "a leaf is missing")),
         }
+    }
+
+    /// The storage of accounts in order, of each as [`Self::storage`].
+    pub(super) fn storages<S: TrieSource>(
+        &self,
+        source: &S,
+        accounts: &[(B256, Leaf)],
+    ) -> Result<Vec<Option<Arc<Trie>>>, CommitmentError> {
+        if self.reads.bytes.load(Relaxed) == 0 && !self.keeps {
+            return load_storages(source, accounts);
+        }
+        accounts.iter().map(|(account, _)| self.storage(source, account)).collect()
     }
 
     /// See [`load_storage`].

@@ -14,6 +14,7 @@ use super::{
     apply::Applier,
     compute::{BlockPatch, compute, storage_of},
     node::Trie,
+    past::{Past, undo_of},
     reads::{Reader, Reads, reveal},
 };
 use crate::{CommitmentError, RootOutput, reader};
@@ -26,7 +27,8 @@ const MAX_PATCHES: usize = 8;
 /// It stands at one state, and holds of it what past blocks have touched, up to a budget. A root
 /// does not move it: it comes with a patch, which is applied when a root on top of it is wanted. So
 /// siblings, and payloads that are sealed again and again, all start from their parent's tree. A
-/// state that is neither where the tree stands nor one patch ahead is read anew.
+/// state that it has passed, it goes back to: by one more batch, which undoes those since (`past`).
+/// Any other state is read anew.
 ///
 /// States are known by their root hash, which names all of their content: whoever asks says no more
 /// than where the parent's state is read.
@@ -47,6 +49,7 @@ struct State {
     /// How many of the last batches are kept.
     window: u32,
     patches: Vec<Pending>,
+    past: Past,
     reads: Arc<Reads>,
 }
 
@@ -55,6 +58,8 @@ struct State {
 struct Pending {
     root: B256,
     patch: BlockPatch,
+    /// What undoes it, if that is known.
+    undo: Option<HashedDiff>,
 }
 
 /// How many accounts one task reveals at least.
@@ -65,7 +70,8 @@ impl Trees {
     pub fn new(budget: usize) -> Self {
         let accounts = Arc::new(Trie::unloaded(EMPTY_ROOT_HASH));
         let reads = Arc::new(Reads::new(budget / 8));
-        let state = State { accounts, epoch: 0, window: u32::MAX, patches: Vec::new(), reads };
+        let (patches, past) = (Vec::new(), Past::new(budget / 16));
+        let state = State { accounts, epoch: 0, window: u32::MAX, patches, past, reads };
         Self { budget, state: Mutex::new(state) }
     }
 
@@ -76,11 +82,24 @@ impl Trees {
         parent: &S,
         diff: &HashedDiff,
     ) -> Result<RootOutput, CommitmentError> {
+        self.state_root_knowing(parent, diff, HashedDiff::default())
+    }
+
+    /// As [`Self::state_root`]. `before` are the values that the same keys have in the state of
+    /// `parent`: leaves that are known to exist are not read, and the tree can come back from here.
+    /// Storage that was wiped is `wiped` there if it had been empty.
+    pub fn state_root_knowing<S: TrieSource + Sync>(
+        &self,
+        parent: &S,
+        diff: &HashedDiff,
+        before: HashedDiff,
+    ) -> Result<RootOutput, CommitmentError> {
         let root = reader::Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
+        self.go_back(parent, root);
         let (output, patch) = {
             let (accounts, reads) = self.lock().at(root, self.budget);
-            let reads = Reader { reads: &reads, keeps: false };
-            compute((&accounts, reads), parent, diff)?
+            let reads = Reader { reads: &reads, keeps: false, elsewhere: false };
+            compute((&accounts, reads), parent, (diff, &before))?
         };
         let mut state = self.lock();
         if state.accounts.root == root && output.root != root {
@@ -88,9 +107,36 @@ impl Trees {
             if state.patches.len() == MAX_PATCHES {
                 state.patches.remove(0);
             }
-            state.patches.push(Pending { root: output.root, patch });
+            let undo = undo_of(diff, before);
+            state.patches.push(Pending { root: output.root, patch, undo });
         }
         Ok(output)
+    }
+
+    /// If the tree has passed the state with this root, which is `parent`'s, it goes back there. What
+    /// is read for that is not where the tree stands, but where it goes: there the batch that undoes
+    /// changes nothing, so that it leads there from both.
+    fn go_back<S: TrieSource + Sync>(&self, parent: &S, root: B256) {
+        let (accounts, undo) = {
+            let state = self.lock();
+            if state.accounts.root == root || state.patches.iter().any(|it| it.root == root) {
+                return;
+            }
+            let Some(undo) = state.past.back_to(root) else { return };
+            (Arc::clone(&state.accounts), undo)
+        };
+        let reads = Reads::new(0);
+        let reads = Reader { reads: &reads, keeps: false, elsewhere: true };
+        let found = compute((&accounts, reads), parent, (&undo, &HashedDiff::default()));
+        let mut state = self.lock();
+        let Some((_, patch)) = found.ok().filter(|(output, _)| output.root == root) else { return };
+        if state.accounts.root == accounts.root {
+            drop(accounts);
+            state.forget_reads(self.budget);
+            state.patches.clear();
+            state.past.cut(root);
+            state.apply(patch, self.budget);
+        }
     }
 
     /// Moves the tree to the state with this root, if that is one patch ahead: off the critical path,
@@ -120,7 +166,8 @@ impl Trees {
             }
             state.at(root, self.budget)
         };
-        let (accounts, reads) = (&*accounts, Reader { reads: &reads, keeps: true });
+        let (accounts, reads) =
+            (&*accounts, Reader { reads: &reads, keeps: true, elsewhere: false });
         let empty = Trie::unloaded(EMPTY_ROOT_HASH);
         keys.par_iter().with_min_len(KEYS_PER_TASK).try_for_each(|(account, slots)| {
             reveal(reads, parent, TrieId::Accounts, Some(accounts), account)?;
@@ -151,19 +198,28 @@ impl State {
     }
 
     fn move_to(&mut self, root: B256, budget: usize) {
-        match Arc::get_mut(&mut self.reads) {
-            Some(reads) => reads.clear(),
-            None => self.reads = Arc::new(Reads::new(budget / 8)),
-        }
+        self.forget_reads(budget);
         let mut patches = mem::take(&mut self.patches);
         match patches.iter().position(|pending| pending.root == root) {
             None => self.restart(root),
-            Some(index) => self.apply(patches.swap_remove(index).patch, budget),
+            Some(index) => {
+                let Pending { patch, undo, .. } = patches.swap_remove(index);
+                self.past.add(self.accounts.root, undo);
+                self.apply(patch, budget);
+            }
+        }
+    }
+
+    fn forget_reads(&mut self, budget: usize) {
+        match Arc::get_mut(&mut self.reads) {
+            Some(reads) => reads.clear(),
+            None => self.reads = Arc::new(Reads::new(budget / 8)),
         }
     }
 
     /// Forgets the tree.
     fn restart(&mut self, root: B256) {
+        self.past.add(self.accounts.root, None);
         let old = mem::replace(&mut self.accounts, Arc::new(Trie::unloaded(root)));
         rayon::spawn(|| drop(old)); // it may be large
     }
@@ -172,7 +228,7 @@ impl State {
         let BlockPatch { accounts: (mut patch, trie), storage } = patch;
         self.epoch += 1;
         let oldest = self.epoch.saturating_sub(self.window);
-        let mut applier = Applier { epoch: self.epoch, oldest, storage, grown: 0 };
+        let mut applier = Applier { epoch: self.epoch, oldest, storage, grown: 0, warm: false };
         applier.trie(Arc::make_mut(&mut self.accounts), &mut patch, trie);
         let bytes = self.accounts.bytes;
         if bytes > budget {

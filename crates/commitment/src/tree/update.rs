@@ -17,6 +17,7 @@ use super::{
     patch::{Base, Entry, LeafStorage, New, NewLeaf, Patch, Work},
     path::{Path, common, nibble},
     reads::Reader,
+    warm,
 };
 use crate::{CommitmentError, node::ChildKind};
 
@@ -25,12 +26,17 @@ const SPLIT: usize = 256;
 /// From how many changes on the parts are split again.
 const SPLIT_AGAIN: usize = 4096;
 
+/// Of so many changes at a time the nodes are brought into the caches: into the smaller ones.
+const WARM: usize = 256;
+
 /// One changed key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change<'a> {
     pub(super) key: B256,
     /// `None` deletes the leaf.
     pub(super) value: Option<Value<'a>>,
+    /// It is known that there was a leaf.
+    pub(super) existed: bool,
 }
 
 /// What a changed key holds.
@@ -61,6 +67,8 @@ pub(super) struct Pass<'a, S> {
     pub(super) encoded: Vec<u8>,
     /// Changes of branches on the way from the top to where the pass is.
     open: Vec<Entry>,
+    /// What is below was brought into the caches.
+    warm: bool,
 }
 
 impl<'a, S: TrieSource + Sync> Pass<'a, S> {
@@ -75,6 +83,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             stored: Vec::new(),
             encoded: Vec::new(),
             open: Vec::new(),
+            warm: false,
         }
     }
 
@@ -138,6 +147,9 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
             Place::Branch { node, .. } => {
                 self.visit_branch(&Base::Here(Arc::clone(node)), node, changes)
             }
+            Place::Unloaded if kind == ChildKind::Leaf && first.existed && changes.len() == 1 => {
+                self.known_leaf(first)
+            }
             Place::Unloaded => {
                 let prefix = Path::of(&first.key, depth);
                 let loaded = self.reads.below(self.source, self.trie(), prefix, kind)?;
@@ -154,9 +166,23 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         match loaded {
             Loaded::Leaves(leaves) => self.visit_leaves(&leaves, changes),
             Loaded::Branch(node) => {
-                self.visit_branch(&Base::From(Arc::clone(&node)), &node, changes)
+                let new = self.visit_branch(&Base::From(Arc::clone(&node)), &node, changes)?;
+                match new {
+                    // As it was read, which may not be what the tree has.
+                    New::Same if self.reads.elsewhere => {
+                        Ok(self.add_work(node.path, Base::From(node), self.open.len()))
+                    }
+                    new => Ok(new),
+                }
             }
         }
+    }
+
+    /// The one leaf there is, which is the changed one.
+    fn known_leaf(&mut self, change: &Change<'_>) -> Result<New, CommitmentError> {
+        let start = self.patch.leaves.len();
+        self.new_leaf(change, None)?;
+        Ok(self.grow(start, self.patch.leaves.len()))
     }
 
     /// Leaves with their values, and nothing else.
@@ -166,19 +192,23 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         changes: &[Change<'_>],
     ) -> Result<New, CommitmentError> {
         let start = self.patch.leaves.len();
-        let mut rest = old;
+        let storages = match self.trie() {
+            TrieId::Accounts if !old.is_empty() => self.reads.storages(self.source, old)?,
+            _ => Vec::new(),
+        };
+        let storage = |index: usize| storages.get(index).map(Option::as_ref);
+        let mut next = 0;
         for change in changes {
-            let before = rest.partition_point(|(key, _)| *key < change.key);
-            for (key, leaf) in &rest[..before] {
-                self.old_leaf(key, leaf, None)?;
+            let before = next + old[next..].partition_point(|(key, _)| *key < change.key);
+            for (index, (key, leaf)) in (next..).zip(&old[next..before]) {
+                self.old_leaf(key, leaf, storage(index))?;
             }
-            rest = &rest[before..];
-            let same = rest.first().is_some_and(|(key, _)| *key == change.key);
-            rest = &rest[usize::from(same)..];
-            self.new_leaf(change, if same { None } else { Some(None) })?;
+            let same = old.get(before).is_some_and(|(key, _)| *key == change.key);
+            self.new_leaf(change, if same { storage(before) } else { Some(None) })?;
+            next = before + usize::from(same);
         }
-        for (key, leaf) in rest {
-            self.old_leaf(key, leaf, None)?;
+        for (index, (key, leaf)) in (next..).zip(&old[next..]) {
+            self.old_leaf(key, leaf, storage(index))?;
         }
         Ok(self.grow(start, self.patch.leaves.len()))
     }
@@ -342,10 +372,16 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
         let split = if depth == 0 { SPLIT } else { SPLIT_AGAIN };
         let old = |nibble| node.place(nibble).map(|place| (place, node.masks.kind(nibble)));
         if changes.len() < split {
-            node.touch(groups(changes, depth).map(|(nibble, _)| nibble), true);
+            let is_first = changes.len() <= WARM && !std::mem::replace(&mut self.warm, true);
+            if is_first {
+                warm::for_update(node, changes);
+            }
             for (nibble, group) in groups(changes, depth) {
                 let new = self.visit(depth + 1, old(nibble), group)?;
                 self.note(node, nibble, new);
+            }
+            if is_first {
+                self.warm = false;
             }
             return Ok(());
         }
@@ -522,7 +558,7 @@ impl<'a, S: TrieSource + Sync> Pass<'a, S> {
 }
 
 /// The changes below each nibble after `depth` nibbles, which they have in common; none is empty.
-fn groups<'c, 'a>(
+pub(super) fn groups<'c, 'a>(
     mut changes: &'c [Change<'a>],
     depth: usize,
 ) -> impl Iterator<Item = (u8, &'c [Change<'a>])> {

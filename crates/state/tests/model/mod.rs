@@ -303,6 +303,28 @@ pub(crate) fn check_trie(view: &StateView, state: &State, rng: &mut ChaCha8Rng) 
             assert_eq!(view.first_node(trie, &prefix).unwrap(), expected, "{trie:?} {prefix:?}");
         }
     }
+    check_storage_roots(view, state);
+}
+
+/// Root entries of all accounts at once, and of some that do not exist. A trie without one is noticed.
+fn check_storage_roots(view: &StateView, state: &State) {
+    let mut accounts: Vec<B256> = ADDRESSES.iter().map(keccak256).collect();
+    accounts.extend([B256::ZERO, B256::repeat_byte(0x80), B256::repeat_byte(0xff)]);
+    accounts.sort_unstable();
+    let entry = |account: &B256| {
+        let mut nodes = state.nodes.iter();
+        match nodes.find(|((id, _), _)| *id == TrieId::Storage(*account)) {
+            None => Ok(None),
+            Some(((_, path), entry)) if path.is_empty() => Ok(Some(entry.clone())),
+            Some(_) => Err(()),
+        }
+    };
+    let expected: Result<Vec<_>, ()> = accounts.iter().map(entry).collect();
+    assert_eq!(view.storage_roots(&accounts).map_err(drop), expected);
+    for account in &accounts {
+        let found = view.storage_roots(&[*account]).map_err(drop);
+        assert_eq!(found, entry(account).map(|entry| vec![entry]));
+    }
 }
 
 /// Slots of all accounts in a random range.
