@@ -14,6 +14,10 @@ BLOCKS ?= 1000000
 SEED ?= 1
 # State commitment of the rollup of `devnet`: mpt, or wide.
 CHAIN ?=
+# Binary of go-ethereum, and the program and arguments that each client of `bench-peers` is started
+# under: PIN='taskset -c 0'.
+GETH ?= geth
+PIN ?=
 # More arguments for the program that a target starts: make run ARGS='--http.port 9545'.
 ARGS ?=
 
@@ -24,7 +28,7 @@ CARGO := ./scripts/libclang.sh cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := $(TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor bench-lag bench-commitment-mdbx bench-commitment-ram fuzz-executor torture tools docs clean toolchain programs
+.PHONY: help build check fmt test test-slow run devnet conformance bench bench-ingest bench-executor bench-lag bench-commitment bench-peers fuzz-executor torture tools docs clean toolchain programs
 
 help: ## this list
 	@echo "Banyan: make TARGET"
@@ -77,12 +81,24 @@ bench-lag: toolchain ## what a lag hides: getPayload, newPayload and a burst; ro
 	$(CARGO) run --release --locked -p banyan -- bench lag \
 		--rows "$(TARGET_DIR)/bench/lag.json" $(ARGS)
 
-bench-commitment-mdbx: toolchain ## commits in the database, wide against the keccak trie; rows in target/bench/mdbx.json
+bench-commitment: toolchain ## state roots, ours and NOMT; rows in target/bench/commitment.json
 	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_BENCH_DIR="$(abspath $(TARGET_DIR))/bench" \
-		$(CARGO) bench --workspace --locked --bench mdbx
+		$(CARGO) bench --workspace --locked --features banyan-commitment/peers --bench commitment
 
-bench-commitment-ram: toolchain ## state roots in memory, both rules and the walker; rows in target/bench/ram.json
-	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" $(CARGO) bench --workspace --locked --bench tree
+bench-peers: toolchain ## the same blocks for Banyan and geth (GETH=geth); rows in target/bench/peers.json
+	@command -v "$(GETH)" >/dev/null 2>&1 || { echo "geth not found. Name one with GETH=PATH, or get it:"; \
+		echo "go install github.com/ethereum/go-ethereum/cmd/geth@v1.17.8"; exit 1; }
+	$(CARGO) build --release --locked -p banyan -p banyan-torture
+	mkdir -p "$(TARGET_DIR)/bench"
+	$(TARGET_DIR)/release/peers --dir "$(TARGET_DIR)/peers" --json "$(TARGET_DIR)/bench/peers.json" \
+		--client "banyan=$(PIN) $(TARGET_DIR)/release/banyan node --chain {genesis} \
+		--datadir {datadir} --http --http.port {http} --authrpc.port {auth} \
+		--authrpc.jwtsecret {jwt} --port {p2p} --color=never -v" --class banyan=D1/R0 \
+		--client "geth=$(PIN) $(GETH) --datadir {datadir} --syncmode full --gcmode full \
+		--cache 4096 --nodiscover --maxpeers 0 --port {p2p} --authrpc.port {auth} \
+		--authrpc.jwtsecret {jwt} --http --http.port {http} --miner.gaslimit 30000000 --verbosity 2" \
+		--init "geth=$(GETH) init --datadir {datadir} {genesis}" --class geth=D0/R0 \
+		--builder geth $(ARGS)
 
 fuzz-executor: toolchain ## generated blocks: every way of execution against the oracle (BLOCKS=1000000 SEED=1)
 	BANYAN_FUZZ_BLOCKS=$(BLOCKS) BANYAN_FUZZ_SEED=$(SEED) $(CARGO) test --workspace --locked \

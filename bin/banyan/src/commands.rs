@@ -1,14 +1,15 @@
 //! One function per subcommand.
 
 use std::{
+    env,
     fmt::Display,
     fs::{self, File},
 };
 
 use anyhow::{Result, anyhow, bail};
 use banyan_node::{
-    BenchConfig, ExecutorConfig, IngestClient, IngestConfig, LagConfig, ReExecuteConfig,
-    StoreConfig, Workload, log_warning,
+    BenchConfig, ExecutorConfig, GrownConfig, IngestClient, IngestConfig, LagConfig,
+    ReExecuteConfig, StoreConfig, Workload, log_warning,
 };
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use crate::{
     args::{
         BenchCommand, Cli, Command, DbCommand, ExecutorBenchArgs, ImportArgs, IngestArgs,
         IngestClientArgs, JournalArgs, LagArgs, NodeArgs, ProofsArgs, ReExecuteArgs, ReplayArgs,
-        StoreArgs,
+        ReplayBenchArgs, StoreArgs,
     },
     compat, config, parse,
 };
@@ -112,9 +113,14 @@ fn re_execute(args: &ReExecuteArgs) -> Result<()> {
     }
 }
 
-fn replay(args: &ReplayArgs) -> Result<()> {
-    let report = banyan_node::bench_replay(&bench_config(args)?)?;
-    print_report(args.json, &report, &report.to_json())
+fn replay(args: &ReplayBenchArgs) -> Result<()> {
+    let report = banyan_node::bench_replay(&bench_config(&args.replay)?)?;
+    if let Some(path) = &args.rows {
+        let rows = serde_json::to_string_pretty(&report.commitment_rows())?;
+        fs::write(path, rows)
+            .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))?;
+    }
+    print_report(args.replay.json, &report, &report.to_json())
 }
 
 fn journal(args: &JournalArgs) -> Result<()> {
@@ -161,6 +167,10 @@ fn bench_config(args: &ReplayArgs) -> Result<BenchConfig> {
         blocks: args.blocks,
         gas_limit: args.gas_limit,
         senders: args.senders,
+        grown: args.accounts.map(|accounts| GrownConfig {
+            accounts,
+            directory: args.states.clone().unwrap_or_else(|| env::temp_dir().join("banyan-bench")),
+        }),
         lag: args.lag,
         seed: args.seed,
         directory: args.tmpdir.clone(),

@@ -16,6 +16,7 @@ mod event_loop;
 mod execute;
 mod executed;
 mod forkchoice;
+mod grow;
 mod handle;
 mod import;
 mod insert;
@@ -34,6 +35,7 @@ mod view;
 pub use commit::Commitments;
 pub use error::{ChainError, ForkchoiceError, OpenError};
 pub use executed::{BlockTimings, ExecutedBlock, record_execution};
+pub use grow::{adopt_genesis, grow_state};
 pub use handle::{
     CanonicalChange, ChainConfig, ChainHandle, Durability, ForkchoiceState, PayloadStatus,
 };

@@ -102,9 +102,24 @@ fn stored_header(db: &Database, block: BlockRef) -> Result<SealedHeader, ChainEr
 
 /// Writes the genesis block and its state in one transaction.
 fn init_genesis(spec: &ChainSpec, db: &Database) -> Result<Markers, OpenError> {
-    let header = spec.genesis_header.clone();
-    let block = BlockRef::from(&header);
+    let header = &spec.genesis_header;
     let txn = db.write().map_err(ChainError::from)?;
+    write_alloc(spec, &txn).map_err(ChainError::from)?;
+    let (root, nodes) = genesis_root(spec, &txn)?;
+    if root != header.state_root {
+        return Err(OpenError::GenesisRoot { header: header.state_root, computed: root });
+    }
+    let finish = || {
+        write_nodes(&txn, &nodes)?;
+        put_genesis(spec, &txn)
+    };
+    let markers = finish().map_err(ChainError::from)?;
+    txn.commit().map_err(ChainError::from)?;
+    Ok(markers)
+}
+
+/// Writes the accounts of the allocation, and makes genesis the tip.
+pub(crate) fn write_alloc(spec: &ChainSpec, txn: &WriteTxn<'_>) -> Result<(), StorageError> {
     let accounts = spec.alloc.iter().map(|(address, account)| GenesisAccount {
         address: *address,
         nonce: account.nonce,
@@ -112,30 +127,31 @@ fn init_genesis(spec: &ChainSpec, db: &Database) -> Result<Markers, OpenError> {
         code: account.code.clone(),
         storage: account.storage.iter().map(|(slot, value)| (*slot, *value)).collect(),
     });
-    write_genesis(&txn, block, accounts).map_err(ChainError::from)?;
-    let (root, nodes) = genesis_root(spec, &txn)?;
-    if root != header.state_root {
-        return Err(OpenError::GenesisRoot { header: header.state_root, computed: root });
+    write_genesis(txn, (&spec.genesis_header).into(), accounts)
+}
+
+/// Writes the genesis block, whose state is there.
+pub(crate) fn put_genesis(spec: &ChainSpec, txn: &WriteTxn<'_>) -> Result<Markers, StorageError> {
+    let header = spec.genesis_header.clone();
+    let block = BlockRef::from(&header);
+    if spec.commitment.wide().is_some() {
+        txn.put_state_root(block, &header.state_root)?;
     }
+    let withdrawals = header.withdrawals_root.map(|_| Default::default());
+    let body = BlockBody { withdrawals, ..Default::default() };
+    let genesis = RecoveredBlock::new(SealedBlock { header, body }, Vec::new());
+    txn.put_block(&genesis, &[])?;
+    txn.set_canonical(&genesis)?;
     let markers = Markers { head: block, safe: None, finalized: None };
-    let finish = || -> Result<(), StorageError> {
-        write_nodes(&txn, &nodes)?;
-        if spec.commitment.wide().is_some() {
-            txn.put_state_root(block, &root)?;
-        }
-        let withdrawals = header.withdrawals_root.map(|_| Default::default());
-        let body = BlockBody { withdrawals, ..Default::default() };
-        let genesis = RecoveredBlock::new(SealedBlock { header, body }, Vec::new());
-        txn.put_block(&genesis, &[])?;
-        txn.set_canonical(&genesis)?;
-        txn.set_markers(&markers)
-    };
-    finish().and_then(|()| txn.commit()).map_err(ChainError::from)?;
+    txn.set_markers(&markers)?;
     Ok(markers)
 }
 
 /// The root of what was written, and the trie nodes to write.
-fn genesis_root(spec: &ChainSpec, txn: &WriteTxn<'_>) -> Result<(B256, NodeDiff), ChainError> {
+pub(crate) fn genesis_root(
+    spec: &ChainSpec,
+    txn: &WriteTxn<'_>,
+) -> Result<(B256, NodeDiff), ChainError> {
     let state = FlatState::new(txn);
     match spec.commitment {
         Commitment::Mpt => {

@@ -33,9 +33,9 @@ pub use banyan_payload::BuilderConfig;
 pub use banyan_rpc::{Namespace, RpcConfig, Sequencer, ServerLimits};
 pub use banyan_txpool::PoolConfig;
 pub use bench::{
-    BenchConfig, BenchReport, ExecutorReport, IngestClient, IngestConfig, IngestReport,
-    JournalReport, LagConfig, LagReport, UnknownWorkload, Workload, bench_executor, bench_ingest,
-    bench_ingest_client, bench_journal, bench_lag, bench_replay,
+    BenchConfig, BenchReport, ExecutorReport, GrownConfig, IngestClient, IngestConfig,
+    IngestReport, JournalReport, LagConfig, LagReport, UnknownWorkload, Workload, bench_executor,
+    bench_ingest, bench_ingest_client, bench_journal, bench_lag, bench_replay,
 };
 pub use config::{
     AuthSettings, ChainChoice, Client, DataDir, DevConfig, Nat, NetworkConfig, NodeConfig, NodeKey,

@@ -90,6 +90,13 @@ pub(crate) fn cpu_seconds() -> Option<f64> {
     Some((user + system) as f64 / 100.0)
 }
 
+/// Bytes that the process has handed to the system to be written so far: what reaches the disk, and
+/// when, is the system's business (`write_bytes` counts copied files when they are flushed).
+pub(crate) fn bytes_written() -> Option<u64> {
+    let io = fs::read_to_string("/proc/self/io").ok()?;
+    io.lines().find_map(|line| line.strip_prefix("wchar: "))?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

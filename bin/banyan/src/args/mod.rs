@@ -163,7 +163,7 @@ pub(crate) struct BenchArgs {
 pub(crate) enum BenchCommand {
     /// Build blocks of a known workload, then time newPayload + forkchoiceUpdated for each of them
     /// on a fresh database.
-    Replay(ReplayArgs),
+    Replay(ReplayBenchArgs),
     /// The same blocks, a block at a time, on a node without a journal, one that survives the death
     /// of the process and one that survives power loss: what durability costs.
     Journal(JournalArgs),
@@ -180,7 +180,7 @@ pub(crate) enum BenchCommand {
     IngestClient(IngestClientArgs),
 }
 
-/// `bench replay`.
+/// The blocks of a benchmark.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// Workloads, comma separated: transfers, erc20, mixed.
@@ -195,6 +195,12 @@ pub(crate) struct ReplayArgs {
     /// Accounts that send, each in turn.
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) senders: u32,
+    /// Accounts that hold the token besides, and receive: a state that is grown once and kept.
+    #[arg(long, value_name = "N")]
+    pub(crate) accounts: Option<u32>,
+    /// Directory that keeps grown states. [default: banyan-bench in the system's]
+    #[arg(long, value_name = "DIR", env = "BANYAN_BENCH_STATES")]
+    pub(crate) states: Option<PathBuf>,
     /// Measure a chain with `wide` state commitment whose headers lag so many blocks (1 to 64).
     #[arg(long, value_name = "BLOCKS")]
     pub(crate) lag: Option<u64>,
@@ -213,6 +219,17 @@ pub(crate) struct ReplayArgs {
     /// How blocks are executed.
     #[command(flatten)]
     pub(crate) executor: ExecutorArgs,
+}
+
+/// `bench replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayBenchArgs {
+    /// The blocks.
+    #[command(flatten)]
+    pub(crate) replay: ReplayArgs,
+    /// Write rows for `commitment.json` into this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
 }
 
 /// `bench executor`.

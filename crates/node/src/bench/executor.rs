@@ -9,7 +9,6 @@ use std::{
 
 use banyan_chain::Durability;
 use banyan_executor::ExecutorConfig;
-use banyan_txpool::PoolConfig;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
@@ -52,14 +51,15 @@ async fn measure(
     executors: &[ExecutorConfig; 2],
     metrics: &Metrics,
 ) -> Result<Comparison, NodeError> {
-    let (spec, blocks) = prepare(config, workload).await?;
+    let prepared = prepare(config, workload).await?;
+    let blocks = &prepared.blocks;
     let directory = temporary_directory(config)?;
     let mut stacks = Vec::new();
     for (name, executor) in ["one", "other"].into_iter().zip(executors) {
         let mut chain = config.chain(Durability::Process);
         chain.executor = executor.clone();
-        let (path, pool) = (directory.path().join(name), PoolConfig::default());
-        stacks.push(Stack::open(&spec, &path, chain, pool)?);
+        let path = directory.path().join(name);
+        stacks.push(prepared.open(&path, chain)?);
     }
     let mut runs = [Vec::new(), Vec::new()];
     for (number, block) in blocks.iter().enumerate() {

@@ -8,12 +8,11 @@ use std::{
 };
 
 use banyan_chain::Durability;
-use banyan_txpool::PoolConfig;
 use serde_json::{Value, json};
 
 use super::{
     BenchConfig, Workload,
-    replay::{Stack, prepare, temporary_directory},
+    replay::{prepare, temporary_directory},
 };
 use crate::NodeError;
 
@@ -41,13 +40,13 @@ async fn measure(
     workload: Workload,
     interval: Duration,
 ) -> Result<Tax, NodeError> {
-    let (spec, blocks) = prepare(config, workload).await?;
+    let prepared = prepare(config, workload).await?;
+    let blocks = &prepared.blocks;
     let directory = temporary_directory(config)?;
     let mut stacks = Vec::new();
     for (name, durability) in CLASSES {
-        let pool = PoolConfig::default();
         let chain = config.chain(durability);
-        stacks.push(Stack::open(&spec, &directory.path().join(name), chain, pool)?);
+        stacks.push(prepared.open(&directory.path().join(name), chain)?);
     }
     let mut latencies = vec![Vec::with_capacity(blocks.len()); CLASSES.len()];
     let turn = interval / CLASSES.len() as u32;

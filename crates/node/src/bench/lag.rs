@@ -5,19 +5,16 @@
 
 use std::{
     fmt,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use banyan_chain::{BlockTimings, ChainConfig, Durability, Roots};
-use banyan_chainspec::ChainSpec;
 use banyan_primitives::{B256, Transaction};
-use banyan_txpool::PoolConfig;
 use serde_json::{Value, json};
 
 use super::{
     BenchConfig, Workload,
-    replay::{DA_FOOTPRINT_GAS_SCALAR, Stack, temporary_directory},
+    replay::{DA_FOOTPRINT_GAS_SCALAR, Prepared, Stack, temporary_directory},
     workload::Generator,
 };
 use crate::{
@@ -63,18 +60,13 @@ async fn measure(
     metrics: &Metrics,
 ) -> Result<LagResult, NodeError> {
     let replay = &config.replay;
-    let chain_id = ChainSpec::dev().chain_id;
-    let mut generator = Generator::new(workload, replay.seed, replay.senders, chain_id);
-    let genesis = generator.genesis(replay.gas_limit, replay.lag)?;
-    let spec = ChainSpec::from_genesis_json(&genesis)
-        .map_err(|error| NodeError::Bench(error.to_string()))?;
+    let (prepared, mut generator) = Prepared::at_genesis(replay, workload)?;
     let directory = temporary_directory(replay)?;
-    let spec = Arc::new(spec);
     let open = |name: &str| {
         let chain = replay.chain(Durability::Process);
         let root_memory = config.root_memory.unwrap_or(chain.root_memory);
         let chain = ChainConfig { root_memory, ..chain };
-        Stack::open(&spec, &directory.path().join(name), chain, PoolConfig::default())
+        prepared.open(&directory.path().join(name), chain)
     };
     let mut pair = Pair { builder: open("builder")?, verifier: open("verifier")? };
     let burst = 3 * replay.lag.unwrap_or_default();
@@ -361,6 +353,7 @@ mod tests {
             blocks: 3,
             gas_limit: 1,
             senders: 1,
+            grown: None,
             lag: Some(1),
             seed: 1,
             directory: None,

@@ -9,11 +9,13 @@
 
 mod erc20;
 mod executor;
+mod grown;
 mod ingest;
 mod journal;
 mod lag;
 mod replay;
 mod report;
+mod rows;
 mod workload;
 
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -43,6 +45,8 @@ pub struct BenchConfig {
     pub gas_limit: u64,
     /// Accounts that send.
     pub senders: u32,
+    /// Accounts that are in the state besides, if many are wanted.
+    pub grown: Option<GrownConfig>,
     /// Blocks by which headers lag, on a chain with `wide` commitment; `None`: an `mpt` chain.
     pub lag: Option<u64>,
     /// Seed of all choices.
@@ -55,6 +59,15 @@ pub struct BenchConfig {
     pub executor: ExecutorConfig,
 }
 
+/// A large state, made once and kept.
+#[derive(Clone, Debug)]
+pub struct GrownConfig {
+    /// Accounts, each with a balance of the token. They receive what the senders send.
+    pub accounts: u32,
+    /// Where states are kept, in directories named after what they hold.
+    pub directory: PathBuf,
+}
+
 impl BenchConfig {
     fn chain(&self, durability: Durability) -> ChainConfig {
         let default = ChainConfig::default();
@@ -62,9 +75,19 @@ impl BenchConfig {
         ChainConfig { durability, persist_threshold, executor: self.executor.clone(), ..default }
     }
 
+    /// Accounts and slots at genesis, but for those of the chain itself.
+    fn keys(&self) -> u64 {
+        let holders = self.grown.as_ref().map_or(0, |grown| grown.accounts);
+        2 * (u64::from(self.senders) + u64::from(holders))
+    }
+
     fn check(&self) -> Result<(), NodeError> {
-        match self.senders == 0 || self.blocks == 0 {
-            true => Err(NodeError::Bench("senders and blocks must be at least 1".to_owned())),
+        let no_accounts = self.grown.as_ref().is_some_and(|grown| grown.accounts == 0);
+        match self.senders == 0 || self.blocks == 0 || no_accounts {
+            true => {
+                let text = "senders, blocks and accounts must be at least 1";
+                Err(NodeError::Bench(text.to_owned()))
+            }
             false => Ok(()),
         }
     }

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     BenchConfig, BenchReport, Workload,
+    grown::GrownState,
     report::{Phases, WorkloadResult},
     workload::Generator,
 };
@@ -26,12 +27,14 @@ use crate::{
     engine::{BuiltBlock, EngineClient},
     follow::follow,
     identity::Identity,
-    metrics::{Metrics, cpu_seconds},
+    metrics::{Metrics, bytes_written, cpu_seconds},
     servers::node_info,
 };
 
 /// Small, so that blocks are full of transactions as far as gas goes.
 pub(super) const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
+/// The database's directory, in that of a node.
+const DATABASE: &str = "db";
 
 /// Runs the benchmark. Blocks.
 ///
@@ -46,7 +49,13 @@ pub fn bench_replay(config: &BenchConfig) -> Result<BenchReport, NodeError> {
         .map_err(NodeError::Runtime)?;
     let measure = |workload: &Workload| runtime.block_on(measure(config, *workload, &metrics));
     let results = config.workloads.iter().map(measure).collect::<Result<Vec<_>, _>>()?;
-    Ok(BenchReport { seed: config.seed, gas_limit: config.gas_limit, results })
+    Ok(BenchReport {
+        seed: config.seed,
+        gas_limit: config.gas_limit,
+        lag: config.lag,
+        keys: config.keys(),
+        results,
+    })
 }
 
 async fn measure(
@@ -54,56 +63,73 @@ async fn measure(
     workload: Workload,
     metrics: &Metrics,
 ) -> Result<WorkloadResult, NodeError> {
-    let (spec, blocks) = prepare(config, workload).await?;
-    replay(config, workload, &spec, &blocks, metrics).await
+    let prepared = prepare(config, workload).await?;
+    replay(config, workload, &prepared, metrics).await
 }
 
 /// The chain of a workload and its blocks.
-pub(super) async fn prepare(
-    config: &BenchConfig,
-    workload: Workload,
-) -> Result<(Arc<ChainSpec>, Vec<BuiltBlock>), NodeError> {
-    let chain_id = ChainSpec::dev().chain_id;
-    let mut generator = Generator::new(workload, config.seed, config.senders, chain_id);
-    let genesis = generator.genesis(config.gas_limit, config.lag)?;
-    let spec = ChainSpec::from_genesis_json(&genesis)
-        .map_err(|error| NodeError::Bench(error.to_string()))?;
-    let spec = Arc::new(spec);
-    let blocks = build(config, &mut generator, &spec).await?;
-    Ok((spec, blocks))
+pub(super) struct Prepared {
+    pub(super) spec: Arc<ChainSpec>,
+    pub(super) blocks: Vec<BuiltBlock>,
+    state: Option<GrownState>,
+}
+
+impl Prepared {
+    /// Without blocks, and what makes their transactions.
+    pub(super) fn at_genesis(
+        config: &BenchConfig,
+        workload: Workload,
+    ) -> Result<(Self, Generator), NodeError> {
+        let chain_id = ChainSpec::dev().chain_id;
+        let holders = config.grown.as_ref().map_or(0, |grown| grown.accounts);
+        let generator =
+            Generator::new(workload, config.seed, config.senders, chain_id).with_holders(holders);
+        let genesis = generator.genesis(config.gas_limit, config.lag)?;
+        let mut spec = ChainSpec::from_genesis_json(&genesis)
+            .map_err(|error| NodeError::Bench(error.to_string()))?;
+        let grow = |grown| GrownState::of(grown, config.senders, &mut spec);
+        let state = config.grown.as_ref().map(grow).transpose()?;
+        Ok((Self { spec: Arc::new(spec), blocks: Vec::new(), state }, generator))
+    }
+
+    /// A node in `directory` that stands at genesis.
+    pub(super) fn open(&self, directory: &Path, chain: ChainConfig) -> Result<Stack, NodeError> {
+        if let Some(state) = &self.state {
+            state.copy_to(&directory.join(DATABASE), &self.spec)?;
+        }
+        Stack::open(&self.spec, directory, chain, PoolConfig::default())
+    }
 }
 
 /// Builds the blocks on a database of their own.
-async fn build(
+pub(super) async fn prepare(
     config: &BenchConfig,
-    generator: &mut Generator,
-    spec: &Arc<ChainSpec>,
-) -> Result<Vec<BuiltBlock>, NodeError> {
+    workload: Workload,
+) -> Result<Prepared, NodeError> {
+    let (mut prepared, mut generator) = Prepared::at_genesis(config, workload)?;
     let directory = temporary_directory(config)?;
-    let chain = config.chain(Durability::Off);
-    let stack = Stack::open(spec, directory.path(), chain, PoolConfig::default())?;
-    let mut blocks = Vec::new();
+    let stack = prepared.open(directory.path(), config.chain(Durability::Off))?;
     for _ in 0..config.blocks {
         let transactions = generator.next_block(config.gas_limit)?;
-        blocks.push(stack.build(config.gas_limit, &transactions).await?);
+        prepared.blocks.push(stack.build(config.gas_limit, &transactions).await?);
     }
     stack.close().await?;
-    Ok(blocks)
+    Ok(prepared)
 }
 
 /// Sends the blocks to a fresh database and measures.
 async fn replay(
     config: &BenchConfig,
     workload: Workload,
-    spec: &Arc<ChainSpec>,
-    blocks: &[BuiltBlock],
+    prepared: &Prepared,
     metrics: &Metrics,
 ) -> Result<WorkloadResult, NodeError> {
     let directory = temporary_directory(config)?;
-    let chain = config.chain(Durability::Process);
-    let stack = Stack::open(spec, directory.path(), chain, PoolConfig::default())?;
+    let stack = prepared.open(directory.path(), config.chain(Durability::Process))?;
+    let blocks = &prepared.blocks;
     let before = Phases::read(metrics);
     let cpu_before = cpu_seconds().unwrap_or_default();
+    let written_before = bytes_written().unwrap_or_default();
     let mut latencies = Vec::with_capacity(blocks.len());
     for block in blocks {
         let started = Instant::now();
@@ -121,6 +147,7 @@ async fn replay(
         latencies,
         drain: draining.elapsed(),
         cpu: Duration::from_secs_f64((cpu_seconds().unwrap_or_default() - cpu_before).max(0.0)),
+        bytes_written: bytes_written().unwrap_or_default().saturating_sub(written_before),
         phases: Phases::read(metrics).since(before),
     };
     Ok(result)
@@ -150,7 +177,7 @@ impl Stack {
         pool: PoolConfig,
     ) -> Result<Self, NodeError> {
         let options = DatabaseOptions { keys: spec.commitment.keys(), ..Default::default() };
-        let database = Database::open(&directory.join("db"), options)?;
+        let database = Database::open(&directory.join(DATABASE), options)?;
         let chain = ChainHandle::start(Arc::clone(spec), database, chain)?;
         let changes = chain.subscribe();
         let head = chain.view().head().clone();

@@ -15,6 +15,10 @@ pub struct BenchReport {
     pub(super) seed: u64,
     /// Gas limit of the blocks.
     pub(super) gas_limit: u64,
+    /// Blocks by which headers lag, on a `wide` chain.
+    pub(super) lag: Option<u64>,
+    /// Accounts and slots at genesis, about.
+    pub(super) keys: u64,
     /// One entry per workload.
     pub(super) results: Vec<WorkloadResult>,
 }
@@ -34,6 +38,8 @@ pub(super) struct WorkloadResult {
     pub(super) drain: Duration,
     /// Processor time of the process, driver included, drain included.
     pub(super) cpu: Duration,
+    /// Handed to the system, drain included.
+    pub(super) bytes_written: u64,
     pub(super) phases: Phases,
 }
 
@@ -83,8 +89,13 @@ impl Phases {
 }
 
 impl WorkloadResult {
-    fn answer_seconds(&self) -> f64 {
+    pub(super) fn answer_seconds(&self) -> f64 {
         self.latencies.iter().sum::<Duration>().as_secs_f64()
+    }
+
+    /// What is done after the last transaction, root first of all, as a share of the answer times.
+    pub(super) fn root_share(&self) -> f64 {
+        self.phases.root / self.answer_seconds()
     }
 
     /// Latency below which this share of the blocks stayed.
@@ -127,6 +138,8 @@ impl WorkloadResult {
                 "p99": self.percentile_ms(0.99),
                 "max": self.percentile_ms(1.0),
             },
+            "rootShare": self.root_share(),
+            "bytesWritten": self.bytes_written,
             "rootWaitSeconds": self.phases.wait,
             "phases": phases,
         })
@@ -140,6 +153,9 @@ impl BenchReport {
             "benchmark": "replay",
             "seed": self.seed,
             "gasLimit": self.gas_limit,
+            "rule": self.rule(),
+            "lag": self.lag,
+            "keys": self.keys,
             "results": self.results.iter().map(WorkloadResult::to_json).collect::<Vec<_>>(),
         })
     }
@@ -149,13 +165,17 @@ impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "newPayload + forkchoiceUpdated, seed {}, gas limit {}; Mgas/s over answer time, with \
-             drain, per CPU second; then Mgas/s by phase (persist runs beside the others)",
-            self.seed, self.gas_limit
+            "newPayload + forkchoiceUpdated, seed {}, gas limit {}, {} keys, {}; Mgas/s over answer \
+             time, with drain, per CPU second; then Mgas/s by phase (persist runs beside the \
+             others), and the root's share of the answer time",
+            self.seed,
+            self.gas_limit,
+            self.keys,
+            self.rule(),
         )?;
         writeln!(
             f,
-            "{:<10} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} {:>8}",
+            "{:<10} {:>6} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} {:>8} {:>7}",
             "workload",
             "blocks",
             "txs",
@@ -167,7 +187,8 @@ impl fmt::Display for BenchReport {
             "recover",
             "execute",
             "root",
-            "persist"
+            "persist",
+            "root %"
         )?;
         for result in &self.results {
             result.fmt_row(f)?;
@@ -197,7 +218,7 @@ impl WorkloadResult {
                 None => write!(f, " {:>8}", "-")?,
             }
         }
-        writeln!(f)
+        writeln!(f, " {:>7.1}", self.root_share() * 100.0)
     }
 }
 
@@ -219,9 +240,11 @@ mod tests {
             latencies: [30, 10, 20].map(Duration::from_millis).to_vec(),
             drain: Duration::from_millis(40),
             cpu: Duration::from_millis(120),
+            bytes_written: 6_000,
             phases: Phases { execute: 0.03, ..Phases::default() },
         };
-        BenchReport { seed: 1, gas_limit: 60_000_000, results: vec![result] }
+        let (lag, keys) = (None, 1_000);
+        BenchReport { seed: 1, gas_limit: 60_000_000, lag, keys, results: vec![result] }
     }
 
     #[test]
@@ -235,6 +258,16 @@ mod tests {
         assert_eq!(result["latencyMs"]["max"], 30.0);
         assert_eq!(result["phases"]["execute"]["mgasPerSecond"], 1000.0);
         assert_eq!(result["phases"]["root"]["mgasPerSecond"], Value::Null, "not measured");
+    }
+
+    #[test]
+    fn rows_of_the_commitment_are_per_block() {
+        let rows = BenchReport { lag: Some(4), ..report() }.commitment_rows();
+        assert_eq!((&rows[0]["rule"], &rows[0]["case"]), (&json!("wide"), &json!("node")));
+        assert_eq!(rows[0]["cpu_ms"], 40.0);
+        assert_eq!(rows[0]["wall_ms"], 20.0);
+        assert_eq!(rows[0]["bytes_written"], 2_000.0);
+        assert_eq!(rows[0]["keys_in_state"], 1_000);
     }
 
     #[test]

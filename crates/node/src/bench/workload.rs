@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use secp256k1::{Message, SECP256K1, SecretKey};
 use serde_json::{Value, json};
 
-use super::{Workload, erc20};
+use super::{Workload, erc20, grown::holder};
 use crate::{NodeError, dev::address_of};
 
 /// Gas of a plain transfer.
@@ -36,6 +36,8 @@ pub(crate) struct Generator {
     chain_id: u64,
     rng: ChaCha12Rng,
     senders: Vec<Sender>,
+    /// Accounts that only receive; 0: the senders do.
+    holders: u32,
     turn: usize,
 }
 
@@ -56,7 +58,19 @@ impl Generator {
     /// A generator with `senders` accounts, whose keys follow from their number.
     pub(crate) fn new(workload: Workload, seed: u64, senders: u32, chain_id: u64) -> Self {
         let senders = (0..senders).into_par_iter().filter_map(sender).collect();
-        Self { workload, chain_id, rng: ChaCha12Rng::seed_from_u64(seed), senders, turn: 0 }
+        Self {
+            workload,
+            chain_id,
+            rng: ChaCha12Rng::seed_from_u64(seed),
+            senders,
+            holders: 0,
+            turn: 0,
+        }
+    }
+
+    /// Sends to accounts of a grown state instead of the senders.
+    pub(super) fn with_holders(self, holders: u32) -> Self {
+        Self { holders, ..self }
     }
 
     /// Transactions of the next block: as many as surely fit below `gas_limit`.
@@ -83,8 +97,10 @@ impl Generator {
     fn draft(&mut self) -> Draft {
         let from = self.turn % self.senders.len();
         self.turn = from + 1;
-        let to = self.rng.random_range(0..self.senders.len());
-        let to = self.senders[to].address;
+        let to = match self.holders {
+            0 => self.senders[self.rng.random_range(0..self.senders.len())].address,
+            holders => holder(self.rng.random_range(0..holders)),
+        };
         let (gas_limit, kind, value, input) = match self.pick() {
             Kind::Transfer => (TRANSFER_GAS, TxKind::Call(to), U256::from(1), Bytes::new()),
             Kind::Token => token(to, U256::from(1)),

@@ -3,14 +3,16 @@
 use std::{collections::VecDeque, rc::Rc, thread, time::Duration};
 
 use banyan_primitives::{B64, B256, alloy_primitives::hex};
+use blackbox::{
+    genesis::Rules,
+    http::{Fault, Http},
+};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::{
     book::{Block, Book, Labels},
-    genesis::Rules,
-    http::{Fault, Http},
     wallet::{State, Wallet, l1_attributes},
 };
 

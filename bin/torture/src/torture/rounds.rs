@@ -6,6 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use blackbox::{
+    genesis::Rules,
+    http::Fault,
+    process::{Client, Launcher},
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -13,9 +18,6 @@ use serde_json::{Value, json};
 use crate::{
     book::{Block, Labels},
     driver::{Driver, World},
-    genesis::Rules,
-    http::Fault,
-    process::{Client, Launcher},
     tally::Tally,
     wallet::{State, Wallet},
 };

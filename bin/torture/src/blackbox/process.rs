@@ -22,33 +22,35 @@ const PROBE: Duration = Duration::from_millis(5);
 const SIGKILL: i32 = 9;
 
 /// How a client is started, and where it keeps what it keeps.
-pub(crate) struct Launcher {
+#[derive(Debug)]
+pub struct Launcher {
     /// Command line with placeholders.
-    pub(crate) command: String,
+    pub command: String,
     /// Command line that makes the database, if that takes one of its own.
-    pub(crate) init: Option<String>,
+    pub init: Option<String>,
     /// Folder of genesis file, secret, data and logs.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// The Engine API's secret.
-    pub(crate) secret: [u8; 32],
+    pub secret: [u8; 32],
     /// Longest wait for an answer.
-    pub(crate) patience: Duration,
+    pub patience: Duration,
 }
 
 /// A running client.
-pub(crate) struct Client {
+#[derive(Debug)]
+pub struct Client {
     child: Child,
     /// Gives the time of the blow.
     killer: Option<JoinHandle<Instant>>,
     /// The public port.
-    pub(crate) http: Http,
+    pub http: Http,
     /// The Engine port.
-    pub(crate) auth: Http,
+    pub auth: Http,
 }
 
 impl Launcher {
     /// Makes an empty database.
-    pub(crate) fn init(&self) -> anyhow::Result<()> {
+    pub fn init(&self) -> anyhow::Result<()> {
         let data = self.data();
         if data.exists() {
             std::fs::remove_dir_all(&data)?;
@@ -63,7 +65,7 @@ impl Launcher {
     }
 
     /// Starts the client, without waiting until it answers.
-    pub(crate) fn spawn(&self) -> anyhow::Result<Client> {
+    pub fn spawn(&self) -> anyhow::Result<Client> {
         let [http, auth, p2p] = free_ports()?;
         let child = self.expand(&self.command, [http, auth, p2p])?.spawn();
         let port = |port, secret| Http::new(port, secret, self.patience);
@@ -76,12 +78,12 @@ impl Launcher {
     }
 
     /// Bytes that the client has logged so far.
-    pub(crate) fn log_length(&self) -> u64 {
+    pub fn log_length(&self) -> u64 {
         self.folder.join("client.log").metadata().map_or(0, |log| log.len())
     }
 
     /// What it has logged since then.
-    pub(crate) fn log_since(&self, length: u64) -> anyhow::Result<String> {
+    pub fn log_since(&self, length: u64) -> anyhow::Result<String> {
         let mut log = File::open(self.folder.join("client.log"))?;
         log.seek(SeekFrom::Start(length))?;
         let mut bytes = Vec::new();
@@ -90,11 +92,20 @@ impl Launcher {
     }
 
     /// Where the client keeps its data.
-    pub(crate) fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
     fn expand(&self, template: &str, ports: [u16; 3]) -> anyhow::Result<Command> {
+        let mut words = self.words(template, ports).into_iter();
+        let mut command = Command::new(words.next().context("the command is empty")?);
+        let log = File::options().create(true).append(true).open(self.folder.join("client.log"))?;
+        command.args(words).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.process_group(0);
+        Ok(command)
+    }
+
+    fn words(&self, template: &str, ports: [u16; 3]) -> Vec<String> {
         let path = |path: &Path| path.display().to_string();
         let values = [
             ("{genesis}", path(&self.folder.join("genesis.json"))),
@@ -108,12 +119,7 @@ impl Launcher {
             let replace = |word: String, (from, to): &(&str, String)| word.replace(from, to);
             values.iter().fold(word.to_owned(), replace)
         };
-        let mut words = template.split_whitespace().map(expand);
-        let mut command = Command::new(words.next().context("the command is empty")?);
-        let log = File::options().create(true).append(true).open(self.folder.join("client.log"))?;
-        command.args(words).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        command.process_group(0);
-        Ok(command)
+        template.split_whitespace().map(expand).collect()
     }
 }
 
@@ -129,8 +135,13 @@ fn free_ports() -> anyhow::Result<[u16; 3]> {
 }
 
 impl Client {
+    /// The process, which leads a group of its own.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until both ports answer. False if the process ended, or if it takes too long.
-    pub(crate) fn answers(&mut self, patience: Duration) -> anyhow::Result<bool> {
+    pub fn answers(&mut self, patience: Duration) -> anyhow::Result<bool> {
         let deadline = Instant::now() + patience;
         let none = json!([]);
         while Instant::now() < deadline {
@@ -147,7 +158,7 @@ impl Client {
     }
 
     /// Kills the client after a while, whatever it does then.
-    pub(crate) fn kill_after(&mut self, delay: Duration) {
+    pub fn kill_after(&mut self, delay: Duration) {
         let group = self.child.id();
         self.killer = Some(thread::spawn(move || {
             thread::sleep(delay);
@@ -160,7 +171,7 @@ impl Client {
 
     /// Ends the process if it lives. When the killer struck; `None` if the process ended in another
     /// way, or before there was a killer.
-    pub(crate) fn bury(mut self) -> anyhow::Result<Option<Instant>> {
+    pub fn bury(mut self) -> anyhow::Result<Option<Instant>> {
         let struck = self.killer.take().and_then(|killer| killer.join().ok());
         if self.child.try_wait()?.is_none() {
             kill(self.child.id());
@@ -184,4 +195,24 @@ impl Drop for Client {
 fn kill(group: u32) {
     let group = format!("-{group}");
     let _ = Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_filled_word_by_word() {
+        let launcher = Launcher {
+            command: String::new(),
+            init: None,
+            folder: PathBuf::from("a folder"),
+            secret: [0; 32],
+            patience: Duration::ZERO,
+        };
+        let words =
+            launcher.words("run  --data={datadir} {genesis} {http}:{auth}:{p2p}", [1, 2, 3]);
+        assert_eq!(words, ["run", "--data=a folder/data", "a folder/genesis.json", "1:2:3"]);
+        assert!(launcher.expand(" ", [1, 2, 3]).is_err());
+    }
 }

@@ -11,7 +11,7 @@ const ANSWER_LIMIT: u64 = 64 << 20;
 
 /// Why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The connection broke before the answer: the client may have done what was asked, or not.
     #[error("the connection broke during {method}: {error}")]
     Broken {
@@ -31,8 +31,8 @@ pub(crate) enum Fault {
 }
 
 /// One port of a client.
-#[derive(Clone)]
-pub(crate) struct Http {
+#[derive(Clone, Debug)]
+pub struct Http {
     agent: Agent,
     url: String,
     secret: Option<[u8; 32]>,
@@ -40,7 +40,7 @@ pub(crate) struct Http {
 
 impl Http {
     /// The port `port`; with a secret it is the Engine port.
-    pub(crate) fn new(port: u16, secret: Option<[u8; 32]>, patience: Duration) -> Self {
+    pub fn new(port: u16, secret: Option<[u8; 32]>, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(patience))
             .http_status_as_error(false)
@@ -50,26 +50,52 @@ impl Http {
     }
 
     /// Calls a method and gives its result.
-    pub(crate) fn call(&self, method: &str, params: &Value) -> Result<Value, Fault> {
-        let sent = Instant::now();
-        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let mut answer = self.post(&request).map_err(|error| match error {
-            ureq::Error::Timeout(_) => Fault::Hung(method.to_owned()),
-            error => Fault::Broken { method: method.to_owned(), error: error.to_string(), sent },
-        })?;
-        match answer.get("error") {
-            Some(error) => Err(Fault::Refused(format!("{method}: {error}"))),
-            None => Ok(answer["result"].take()),
-        }
+    pub fn call(&self, method: &str, params: &Value) -> Result<Value, Fault> {
+        self.send(method, &request(1, method, params).to_string())
     }
 
-    fn post(&self, request: &Value) -> Result<Value, ureq::Error> {
-        let mut builder = self.agent.post(&self.url);
+    /// Sends a request for `method` that is written already, and gives its result.
+    pub fn send(&self, method: &str, request: &str) -> Result<Value, Fault> {
+        result(method, self.post(method, request)?)
+    }
+
+    /// Calls a method once with each of `params`, in one request; the first error is that of all.
+    pub fn batch(&self, method: &str, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        let calls = params.iter().enumerate().map(|(id, params)| request(id, method, params));
+        let answers = self.post(method, &calls.collect::<Value>().to_string())?;
+        let Value::Array(mut answers) = answers else { return Ok(vec![result(method, answers)?]) };
+        answers.sort_by_key(|answer| answer["id"].as_u64());
+        answers.into_iter().map(|answer| result(method, answer)).collect()
+    }
+
+    fn post(&self, method: &str, request: &str) -> Result<Value, Fault> {
+        let sent = Instant::now();
+        self.exchange(request).map_err(|error| match error {
+            ureq::Error::Timeout(_) => Fault::Hung(method.to_owned()),
+            error => Fault::Broken { method: method.to_owned(), error: error.to_string(), sent },
+        })
+    }
+
+    fn exchange(&self, request: &str) -> Result<Value, ureq::Error> {
+        let mut builder = self.agent.post(&self.url).header("Content-Type", "application/json");
         if let Some(secret) = &self.secret {
             builder = builder.header("Authorization", format!("Bearer {}", token(secret)));
         }
-        let mut response = builder.send_json(request)?;
+        let mut response = builder.send(request)?;
         response.body_mut().with_config().limit(ANSWER_LIMIT).read_json()
+    }
+}
+
+/// A call as it travels.
+pub fn request(id: usize, method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+/// What an answer says.
+fn result(method: &str, mut answer: Value) -> Result<Value, Fault> {
+    match answer.get("error") {
+        Some(error) => Err(Fault::Refused(format!("{method}: {error}"))),
+        None => Ok(answer["result"].take()),
     }
 }
 

@@ -6,9 +6,7 @@
 mod book;
 mod driver;
 mod genesis;
-mod http;
 mod inspect;
-mod process;
 mod rounds;
 mod tally;
 mod wallet;
@@ -17,15 +15,11 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use banyan_primitives::{alloy_primitives::hex, keccak256};
+use blackbox::{genesis::Rules, process::Launcher};
 use clap::Parser;
 use serde_json::json;
 
-use crate::{
-    genesis::{Rules, genesis},
-    process::Launcher,
-    rounds::Torture,
-    wallet::Wallet,
-};
+use crate::{genesis::genesis, rounds::Torture, wallet::Wallet};
 
 /// Kills an execution client again and again, and counts what it lost.
 ///
@@ -96,7 +90,7 @@ fn prepare(arguments: &Arguments, rules: Rules) -> anyhow::Result<(Launcher, Wal
     let folder = folder.canonicalize()?;
     let secret = keccak256(format!("torture secret {}", arguments.seed)).0;
     std::fs::write(folder.join("jwt.hex"), hex::encode(secret))?;
-    let wallet = Wallet::new(genesis::chain_id(rules)?, arguments.accounts);
+    let wallet = Wallet::new(rules.chain_id()?, arguments.accounts);
     let mut genesis = genesis(rules, &wallet, arguments.accounts)?;
     if let Some(lag) = arguments.lag {
         genesis["config"]["commitment"] = json!({ "kind": "wide", "lag": lag });

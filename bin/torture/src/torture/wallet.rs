@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_consensus::TxEip1559;
 use banyan_primitives::{
-    Address, B256, Bytes, Encodable2718, Signature, Transaction, TxDeposit, TxKind, U256, address,
+    Address, B256, Bytes, Encodable2718, Transaction, TxDeposit, TxKind, U256, address,
     alloy_primitives::hex, keccak256,
 };
+use blackbox::keys;
 use rand::Rng;
-use secp256k1::{Message, PublicKey, SECP256K1, SecretKey};
+use secp256k1::SecretKey;
 
 use crate::genesis::STORE;
 
@@ -64,21 +65,14 @@ pub(crate) struct Wallet {
 impl Wallet {
     /// Senders on the chain `chain_id`, whose genesis funds `accounts` further accounts.
     pub(crate) fn new(chain_id: u64, accounts: u32) -> Self {
-        let key = |index: usize| {
-            let secret = keccak256(format!("torture sender {index}"));
-            SecretKey::from_byte_array(secret.0).expect("these hashes are keys")
-        };
-        let keys = (0..SENDERS).map(key).collect();
+        let keys =
+            (0..SENDERS).map(|index| keys::key(&format!("torture sender {index}"))).collect();
         Self { chain_id, accounts, keys, signed: HashMap::new() }
     }
 
     /// Addresses of the senders.
     pub(crate) fn senders(&self) -> Vec<Address> {
-        let address = |key: &SecretKey| {
-            let public = PublicKey::from_secret_key(SECP256K1, key).serialize_uncompressed();
-            Address::from_slice(&keccak256(&public[1..])[12..])
-        };
-        self.keys.iter().map(address).collect()
+        self.keys.iter().map(keys::address).collect()
     }
 
     /// The receiver's address.
@@ -125,11 +119,7 @@ impl Wallet {
             input,
             ..Default::default()
         };
-        let message = Message::from_digest(tx.signature_hash().0);
-        let signature = SECP256K1.sign_ecdsa_recoverable(message, &self.keys[sender]);
-        let (id, bytes) = signature.serialize_compact();
-        let signature = Signature::from_bytes_and_parity(&bytes, i32::from(id) == 1);
-        let raw: Bytes = Transaction::Eip1559(tx.into_signed(signature)).encoded_2718().into();
+        let raw = keys::sign(tx, &self.keys[sender]);
         self.signed.insert(keccak256(&raw), (sender, effect));
         Signed { raw }
     }

@@ -1,6 +1,7 @@
 //! What a client knows after a restart, held against what it acknowledged.
 
 use banyan_primitives::{B256, U256};
+use blackbox::http::{Fault, Http};
 use rand::Rng;
 use serde_json::{Value, json};
 
@@ -8,7 +9,6 @@ use crate::{
     book::Labels,
     driver::Driver,
     genesis::{FUNDS, STORE},
-    http::{Fault, Http},
     wallet::{RECEIVERS, SLOTS},
 };
 
