@@ -18,6 +18,8 @@ CHAIN ?=
 # under: PIN='taskset -c 0'.
 GETH ?= geth
 PIN ?=
+# Accounts in the state on which bench-commitment runs a node.
+ACCOUNTS ?= 1000000
 # More arguments for the program that a target starts: make run ARGS='--http.port 9545'.
 ARGS ?=
 
@@ -81,7 +83,13 @@ bench-lag: toolchain ## what a lag hides: getPayload, newPayload and a burst; ro
 	$(CARGO) run --release --locked -p banyan -- bench lag \
 		--rows "$(TARGET_DIR)/bench/lag.json" $(ARGS)
 
-bench-commitment: toolchain ## state roots, ours and NOMT; rows in target/bench/commitment.json
+bench-commitment: toolchain ## state roots: ours, NOMT, in the node; rows and plots in target/bench/commitment*
+	mkdir -p "$(TARGET_DIR)/bench"
+	for rule in mpt wide; do \
+		$(CARGO) run --release --locked -p banyan -- bench replay --workload mixed --senders 100000 \
+			--accounts $(ACCOUNTS) --states "$(TARGET_DIR)/bench/states" --tmpdir "$(TARGET_DIR)/bench" \
+			--rows "$(TARGET_DIR)/bench/commitment-node-$$rule.json" \
+			$$(test $$rule = wide && echo --lag 4) || exit 1; done
 	BANYAN_BENCH_OUT="$(abspath $(TARGET_DIR))/bench" BANYAN_BENCH_DIR="$(abspath $(TARGET_DIR))/bench" \
 		$(CARGO) bench --workspace --locked --features banyan-commitment/peers --bench commitment
 

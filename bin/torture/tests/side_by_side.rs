@@ -14,11 +14,11 @@ fn a_client_beside_itself_ends_on_the_same_head() {
         banyan.display()
     );
     let json = folder.path().join("result.json");
-    let run = || {
+    let run = |clients: &[&str]| {
         let output = Command::new(peers)
             .args(["--accounts=100", "--gas-limit=600000", "--blocks=2", "--warmup=1"])
             .args(["--workload=mixed", "--rounds=1", "--class=one=D1/R0"])
-            .args(["--client", &format!("one={command}"), "--client", &format!("two={command}")])
+            .args(clients.iter().map(|name| format!("--client={name}={command}")))
             .arg("--dir")
             .arg(folder.path().join("peers"))
             .arg("--json")
@@ -30,7 +30,7 @@ fn a_client_beside_itself_ends_on_the_same_head() {
         assert!(output.status.success(), "{report}{complaint}");
         (report, complaint)
     };
-    let (report, said) = run();
+    let (report, said) = run(&["one", "two"]);
     assert!(report.contains("| mixed | one | D1/R0 |"), "{report}");
     assert!(report.contains("| mixed | two | ? |"), "{report}");
     assert!(said.contains("one builds the blocks"), "{said}");
@@ -38,6 +38,6 @@ fn a_client_beside_itself_ends_on_the_same_head() {
     let rounds = &result[0]["clients"][1]["rounds"];
     assert_eq!(rounds[0]["answers_us"].as_array().unwrap().len(), 2);
     // The blocks are there now.
-    let (_, said) = run();
+    let (_, said) = run(&["one"]);
     assert!(!said.contains("builds the blocks"), "{said}");
 }

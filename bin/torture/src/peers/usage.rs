@@ -12,7 +12,7 @@ use anyhow::Context;
 const TICKS: f64 = 100.0;
 
 /// A process counts as idle when it used no more than this in such a time.
-const QUIET: (u64, Duration) = (2, Duration::from_secs(1));
+const QUIET: (u64, Duration) = (4, Duration::from_secs(1));
 /// Longest wait for that.
 const LONGEST_DRAIN: Duration = Duration::from_secs(15);
 

@@ -11,13 +11,14 @@
 //! `BANYAN_BENCH_BATCHES` (`1000,5000,20000`), `BANYAN_BENCH_THREADS` (`1,2`), `BANYAN_BENCH_ROUNDS` (9),
 //! `BANYAN_BENCH_SHAPES` (`uniform,nested`; `flat`), `BANYAN_BENCH_CASES` (`ram,mdbx,flushed`),
 //! `BANYAN_BENCH_RULES` (`mpt,walker,wide,nomt`), `BANYAN_BENCH_DIR` (folder for databases),
-//! `BANYAN_BENCH_OUT` (folder of `commitment.json`, `commitment-size.svg`, `commitment-batch.svg`).
+//! `BANYAN_BENCH_OUT` (folder of `commitment.json`, `commitment-size.svg`, `commitment-batch.svg`;
+//! what `banyan bench replay --rows` has left there as `commitment-node*.json` joins the rows).
 
 #![allow(clippy::print_stdout, reason = "a report")]
 
 mod mdbx;
 mod measure;
-#[cfg(feature = "peers")]
+#[cfg_attr(not(feature = "peers"), path = "no_peers.rs")]
 mod peers;
 mod plot;
 mod ram;
@@ -25,7 +26,14 @@ mod report;
 mod verdict;
 mod workload;
 
-use std::{env, fmt, fs, path::PathBuf, str::FromStr, time::Instant};
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Instant,
+};
+
+use serde_json::Value;
 
 use self::{
     mdbx::Mdbx,
@@ -86,11 +94,12 @@ fn main() -> Result<()> {
     if !env::args().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let settings = Settings::from_env()?;
+    let mut settings = Settings::from_env()?;
     let keccak_ns = measure::keccak_ns();
     println!("keccak256 of 532 bytes: {keccak_ns:.0} ns (918 in the design note)");
     if cfg!(not(feature = "peers")) && settings.rules.contains(&Rule::Nomt) {
         println!("left out: nomt (built without the feature `peers`)");
+        settings.rules.retain(|rule| *rule != Rule::Nomt);
     }
     let mut rows = Vec::new();
     for &shape in &settings.shapes {
@@ -103,7 +112,8 @@ fn main() -> Result<()> {
     println!("{}", verdict::table(&rows, keccak_ns));
     let Some(folder) = settings.out else { return Ok(()) };
     fs::create_dir_all(&folder)?;
-    let json: Vec<_> = rows.iter().map(Row::json).collect();
+    let mut json: Vec<_> = rows.iter().map(Row::json).collect();
+    json.extend(rows_of_node(&folder)?);
     fs::write(folder.join("commitment.json"), serde_json::to_vec_pretty(&json)?)?;
     let plots = [("size", plot::by_size(&rows)), ("batch", plot::by_batch(&rows))];
     for (name, svg) in plots {
@@ -112,6 +122,19 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Rows that `banyan bench replay --rows` left in `commitment-node*.json`.
+fn rows_of_node(folder: &Path) -> Result<Vec<Value>> {
+    let mut rows = Vec::new();
+    for file in fs::read_dir(folder)? {
+        let path = file?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        if name.starts_with("commitment-node") && name.ends_with(".json") {
+            rows.extend(serde_json::from_slice::<Vec<Value>>(&fs::read(&path)?)?);
+        }
+    }
+    Ok(rows)
 }
 
 /// All that is measured on one state. Memory and databases hold it one after the other, each with

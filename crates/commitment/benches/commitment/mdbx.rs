@@ -10,7 +10,8 @@ use banyan_wide_proof::Key;
 
 use crate::{
     Result, Settings,
-    measure::{Cost, Written, cost},
+    measure::{Cost, cost, handed},
+    peers::Peer,
     report::{Row, Rule},
     workload::{Asked, Keys},
 };
@@ -43,8 +44,7 @@ struct Contender {
 
 enum Store {
     Ours(Database),
-    #[cfg(feature = "peers")]
-    Nomt(crate::peers::Peer),
+    Nomt(Peer),
 }
 
 impl Mdbx {
@@ -56,10 +56,7 @@ impl Mdbx {
             let store = match rule {
                 Rule::Mpt => continue,
                 Rule::Walker | Rule::Wide => Store::Ours(database(rule, folder.path(), parts)?),
-                #[cfg(feature = "peers")]
-                Rule::Nomt => Store::Nomt(crate::peers::Peer::new(folder.path(), parts)?),
-                #[cfg(not(feature = "peers"))]
-                Rule::Nomt => continue,
+                Rule::Nomt => Store::Nomt(Peer::new(folder.path(), parts)?),
             };
             contenders.push(Contender { rule, store, runs: Vec::new(), folder });
         }
@@ -96,11 +93,7 @@ impl Mdbx {
     pub(crate) fn proofs(&self, asked: &[Asked]) -> Result<Vec<(Rule, f64)>> {
         let mut all = Vec::new();
         for contender in &self.contenders {
-            let db = match &contender.store {
-                Store::Ours(db) => db,
-                #[cfg(feature = "peers")]
-                Store::Nomt(_) => continue,
-            };
+            let Store::Ours(db) = &contender.store else { continue };
             let txn = db.read()?;
             let state = FlatState::new(&txn);
             let sizes = asked.iter().map(|asked| proof(contender.rule, &state, asked));
@@ -194,7 +187,6 @@ impl Contender {
     fn reopen(&mut self, threads: usize) -> Result<()> {
         match &mut self.store {
             Store::Ours(_) => Ok(()),
-            #[cfg(feature = "peers")]
             Store::Nomt(peer) => peer.reopen(self.folder.path(), threads),
         }
     }
@@ -203,7 +195,6 @@ impl Contender {
         let run = match &mut self.store {
             Store::Ours(db) if flushed => commit(self.rule, db, diff)?,
             Store::Ours(db) => commit_apart(self.rule, db, diff)?,
-            #[cfg(feature = "peers")]
             Store::Nomt(peer) => peer.commit(diff)?,
         };
         if counted {
@@ -230,20 +221,20 @@ impl Contender {
 fn commit_apart(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
     let (compute, output) = cost(|| root(rule, db, diff));
     let nodes = output?.nodes;
-    let before = Written::now()?.handed;
+    let before = handed()?;
     let (write_cost, result) = cost(|| write(db, |txn| Ok(write_nodes(txn, &nodes)?)));
     result?;
-    let between = Written::now()?.handed;
+    let between = handed()?;
     let (flat, result) = cost(|| write(db, |txn| write_flat(txn, diff)));
     result?;
-    let flat_bytes = Written::now()?.handed - between;
+    let flat_bytes = handed()? - between;
     db.sync()?;
     Ok(Run { compute, write: write_cost, flat, bytes: between - before, flat_bytes, polled: 0.0 })
 }
 
 /// The root, then nodes and flat state in one transaction, which is flushed.
 fn commit(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
-    let before = Written::now()?.handed;
+    let before = handed()?;
     let (compute, output) = cost(|| root(rule, db, diff));
     let nodes = output?.nodes;
     let (write, result) = cost(|| {
@@ -254,7 +245,7 @@ fn commit(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
         Ok::<_, crate::Error>(db.sync()?)
     });
     result?;
-    let bytes = Written::now()?.handed - before;
+    let bytes = handed()? - before;
     Ok(Run { compute, write, bytes, ..Default::default() })
 }
 

@@ -42,25 +42,16 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Bytes that left the process so far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Written {
-    /// Handed to `write` and its like: all that MDBX writes, and nothing that goes by a ring.
-    pub(crate) handed: u64,
-    /// Sent to the disk past the system's cache; of what goes through the cache, all of each folio
-    /// that is touched, which may be many pages.
-    pub(crate) sent: u64,
+/// Bytes handed to `write` and its like so far: all that MDBX writes.
+pub(crate) fn handed() -> Result<u64> {
+    count("wchar:")
 }
 
-impl Written {
-    pub(crate) fn now() -> Result<Self> {
-        let text = fs::read_to_string("/proc/self/io")?;
-        let count = |name| -> Result<u64> {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            Ok(line.ok_or("no count of written bytes")?.trim().parse()?)
-        };
-        Ok(Self { handed: count("wchar:")?, sent: count("write_bytes:")? })
-    }
+/// A counter that the system keeps of what the process reads and writes.
+pub(crate) fn count(name: &str) -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/io")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    Ok(line.ok_or("no count of written bytes")?.trim().parse()?)
 }
 
 /// How fast the machine is at the moment: ns to hash a full branch alone.
