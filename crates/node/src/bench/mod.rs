@@ -4,8 +4,8 @@
 //! newPayload and forkchoiceUpdated to the same handlers on a fresh database. Roots are checked
 //! before the answer (class R0; with a lag that of an earlier block), and what was answered survives
 //! the process (class D1).
-//! `bench journal` measures what that costs, `bench lag` what a lag hides, and `bench executor` what executing on several
-//! threads brings.
+//! `bench journal` measures what that costs, `bench lag` what a lag hides, and `bench executor` what
+//! executing on several threads brings.
 
 mod erc20;
 mod executor;
