@@ -99,7 +99,7 @@ impl Default for ChainConfig {
     fn default() -> Self {
         Self {
             keep_blocks: 2,
-            persist_threshold: 1,
+            persist_threshold: 8,
             max_unpersisted_blocks: 64,
             max_reorg_depth: 90_000,
             root_memory: 2 << 30,

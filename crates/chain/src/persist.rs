@@ -145,7 +145,8 @@ impl Chain {
         let safe = self.safe.as_ref().map_or(0, |safe| safe.number);
         let target = aged.max(safe);
         let ready = target.saturating_sub(self.tree.persisted().number);
-        match ready >= self.config.persist_threshold.max(1) {
+        let most = self.config.max_unpersisted_blocks.max(1);
+        match ready >= self.config.persist_threshold.clamp(1, most) {
             true => self.start_persisting(target),
             false => Ok(()),
         }

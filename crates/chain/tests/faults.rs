@@ -174,7 +174,8 @@ async fn a_reorg_and_a_rewind_work_right_after_a_crash() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_that_was_left_and_taken_up_again_survives() {
     // Everything is written at once, so that the way back leads through the database.
-    let mut kit = Kit::new(ChainConfig { keep_blocks: 0, ..Default::default() });
+    let mut kit =
+        Kit::new(ChainConfig { keep_blocks: 0, persist_threshold: 1, ..Default::default() });
     let blocks = grow(&kit, 6).await;
     while kit.chain.view().persisted_number() < 6 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -191,8 +192,12 @@ async fn a_chain_that_was_left_and_taken_up_again_survives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_failure_costs_nothing_that_was_acknowledged() {
-    let config =
-        ChainConfig { keep_blocks: 0, durability: Durability::Power, ..Default::default() };
+    let config = ChainConfig {
+        keep_blocks: 0,
+        persist_threshold: 1,
+        durability: Durability::Power,
+        ..Default::default()
+    };
     // Nothing is flushed but at the end of a run.
     let hours = std::time::Duration::from_secs(10_000);
     let options = DatabaseOptions { sync_period: hours, ..Default::default() };
@@ -219,7 +224,8 @@ async fn a_power_failure_costs_nothing_that_was_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_older_than_the_database_does_not_take_it_back() {
-    let mut kit = Kit::new(ChainConfig { keep_blocks: 0, ..Default::default() });
+    let mut kit =
+        Kit::new(ChainConfig { keep_blocks: 0, persist_threshold: 1, ..Default::default() });
     let first = grow(&kit, 3).await;
     let segment = kit.dir.path().join("journal").join("000000.segment");
     let mut old = Vec::new();

@@ -19,7 +19,8 @@ const LAG: u64 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn kit(durability: Durability) -> Kit {
-    let config = ChainConfig { keep_blocks: 0, durability, ..Default::default() };
+    let config =
+        ChainConfig { keep_blocks: 0, persist_threshold: 1, durability, ..Default::default() };
     Kit::with_genesis(&wide_genesis_json(LAG, 1), config, Default::default())
 }
 

@@ -67,14 +67,15 @@ pub(crate) struct NodeArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Chain and data")]
 pub(crate) struct EngineArgs {
-    /// Blocks, beyond those kept in memory, that start a write to the database.
+    /// Blocks, beyond those kept in memory, that are written to the database at a time (and after a
+    /// crash executed again, from the journal). [default: 8]
     #[arg(long = "engine.persistence-threshold", value_name = "N")]
     pub(crate) persistence_threshold: Option<u64>,
     /// What an acknowledged block survives: `process` (kill -9), or `power` (loss of power; synced
     /// before each answer).
     #[arg(long, value_name = "CLASS", default_value = "process", value_parser = parse::durability)]
     pub(crate) durability: Durability,
-    /// Newest blocks that stay in memory.
+    /// Newest blocks that stay in memory. [default: 2]
     #[arg(long = "engine.memory-block-buffer-target", value_name = "N")]
     pub(crate) memory_blocks: Option<u64>,
     /// Memory for state roots, about. What does not fit is read from the database block by block.

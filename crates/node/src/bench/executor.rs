@@ -58,6 +58,7 @@ async fn measure(
     for (name, executor) in ["one", "other"].into_iter().zip(executors) {
         let mut chain = config.chain(Durability::Process);
         chain.executor = executor.clone();
+        chain.persist_threshold = 1;
         let path = directory.path().join(name);
         stacks.push(prepared.open(&path, chain)?);
     }

@@ -37,7 +37,9 @@ impl Node {
         let keys = spec.commitment.keys();
         let options = DatabaseOptions { max_size: 1 << 30, keys, ..Default::default() };
         let database = Database::open(folder.path(), options).unwrap();
-        let chain = ChainHandle::start(spec.clone(), database, ChainConfig::default()).unwrap();
+        // So that answers come from the database, too.
+        let chain_config = ChainConfig { persist_threshold: 1, ..Default::default() };
+        let chain = ChainHandle::start(spec.clone(), database, chain_config).unwrap();
         let pool = PoolHandle::new(spec, PoolConfig::default(), chain.view().head().clone());
         let payload =
             PayloadHandle::start_service(&chain, pool.clone(), BuilderConfig::default()).unwrap();
