@@ -4,6 +4,7 @@ use std::{
     env,
     fmt::Display,
     fs::{self, File},
+    path::Path,
 };
 
 use anyhow::{Result, anyhow, bail};
@@ -116,9 +117,7 @@ fn re_execute(args: &ReExecuteArgs) -> Result<()> {
 fn replay(args: &ReplayBenchArgs) -> Result<()> {
     let report = banyan_node::bench_replay(&bench_config(&args.replay)?)?;
     if let Some(path) = &args.rows {
-        let rows = serde_json::to_string_pretty(&report.commitment_rows())?;
-        fs::write(path, rows)
-            .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))?;
+        write_json(path, &Value::Array(report.commitment_rows()))?;
     }
     print_report(args.replay.json, &report, &report.to_json())
 }
@@ -135,7 +134,7 @@ fn lag(args: &LagArgs) -> Result<()> {
         root_memory: args.root_memory.map(config::mebibytes),
     })?;
     if let Some(path) = &args.rows {
-        fs::write(path, serde_json::to_vec_pretty(&report.to_json())?)?;
+        write_json(path, &report.to_json())?;
     }
     print_report(args.replay.json, &report, &report.to_json())
 }
@@ -146,6 +145,11 @@ fn executor(args: &ExecutorBenchArgs) -> Result<()> {
     let against = ExecutorConfig { workers, record: workers > 1, ..config.executor.clone() };
     let report = banyan_node::bench_executor(&config, &against)?;
     print_report(args.replay.json, &report, &report.to_json())
+}
+
+fn write_json(path: &Path, json: &Value) -> Result<()> {
+    fs::write(path, serde_json::to_vec_pretty(json)?)
+        .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
 }
 
 fn print_report(as_json: bool, table: &impl Display, json: &Value) -> Result<()> {

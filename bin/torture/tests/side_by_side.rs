@@ -1,18 +1,14 @@
 //! The debug binary beside itself, on a few small blocks.
 
+mod common;
+
 use std::{fs, path::Path, process::Command};
 
 #[test]
 fn a_client_beside_itself_ends_on_the_same_head() {
     let peers = Path::new(env!("CARGO_BIN_EXE_peers"));
-    let banyan = peers.with_file_name("banyan");
-    assert!(banyan.exists(), "{} is not built: run the tests of the workspace", banyan.display());
     let folder = tempfile::tempdir().unwrap();
-    let command = format!(
-        "{} node --chain {{genesis}} --datadir {{datadir}} --http --http.port {{http}} \
-         --authrpc.port {{auth}} --authrpc.jwtsecret {{jwt}} --port {{p2p}} --color=never",
-        banyan.display()
-    );
+    let command = common::banyan_beside(peers);
     let json = folder.path().join("result.json");
     let run = |clients: &[&str]| {
         let output = Command::new(peers)

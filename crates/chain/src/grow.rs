@@ -1,13 +1,10 @@
 //! Large states that are made once, kept, and then taken as the genesis state of benchmarks.
 
 use banyan_chainspec::{ChainSpec, Commitment};
-use banyan_commitment::{rebuild, wide::wide_root};
-use banyan_primitives::{
-    B256,
-    trie::{HashedDiff, NodeDiff},
-};
-use banyan_state::{FlatState, write_nodes};
-use banyan_storage::{Database, Marker, StorageError, WriteTxn};
+use banyan_commitment::wide::wide_root;
+use banyan_primitives::{B256, trie::HashedDiff};
+use banyan_state::{FlatState, write_leaves, write_nodes};
+use banyan_storage::{Database, Marker, WriteTxn};
 
 use crate::{
     ChainError, OpenError,
@@ -24,43 +21,42 @@ pub fn grow_state(
     more: impl Iterator<Item = HashedDiff>,
 ) -> Result<B256, OpenError> {
     check_keys(spec, db)?;
+    let is_wide = spec.commitment != Commitment::Mpt;
     let txn = db.write().map_err(ChainError::from)?;
     write_alloc(spec, &txn).map_err(ChainError::from)?;
-    let (mut root, nodes) = genesis_root(spec, &txn)?;
-    write_nodes(&txn, &nodes).and_then(|()| txn.commit()).map_err(ChainError::from)?;
+    let mut root = B256::ZERO;
+    if is_wide {
+        root = write_root(spec, &txn)?;
+    }
+    txn.commit().map_err(ChainError::from)?;
     for batch in more {
         let txn = db.write().map_err(ChainError::from)?;
-        if spec.commitment != Commitment::Mpt {
+        if is_wide {
             root = write_rows(&txn, &batch)?;
         }
-        put_leaves(&txn, &batch).and_then(|()| txn.commit()).map_err(ChainError::from)?;
+        write_leaves(&txn, &batch).and_then(|()| txn.commit()).map_err(ChainError::from)?;
     }
-    if spec.commitment == Commitment::Mpt {
+    if !is_wide {
+        // By a rebuild, which is much faster than batch by batch.
         let txn = db.write().map_err(ChainError::from)?;
-        let output = rebuild(&FlatState::new(&txn)).map_err(ChainError::from)?;
-        write_nodes(&txn, &output.nodes).and_then(|()| txn.commit()).map_err(ChainError::from)?;
-        root = output.root;
+        root = write_root(spec, &txn)?;
+        txn.commit().map_err(ChainError::from)?;
     }
+    Ok(root)
+}
+
+/// Writes the nodes of the state that is there, on a `wide` chain of the allocation.
+fn write_root(spec: &ChainSpec, txn: &WriteTxn<'_>) -> Result<B256, ChainError> {
+    let (root, nodes) = genesis_root(spec, txn)?;
+    write_nodes(txn, &nodes)?;
     Ok(root)
 }
 
 /// The rows of the `wide` tree with a batch, before its leaves are written.
 fn write_rows(txn: &WriteTxn<'_>, batch: &HashedDiff) -> Result<B256, ChainError> {
     let output = wide_root(&FlatState::new(txn), batch)?;
-    write_nodes(txn, &NodeDiff { accounts: output.nodes.accounts, ..Default::default() })?;
+    write_nodes(txn, &output.nodes)?;
     Ok(output.root)
-}
-
-fn put_leaves(txn: &WriteTxn<'_>, batch: &HashedDiff) -> Result<(), StorageError> {
-    for (address, account) in &batch.accounts {
-        txn.put_account(address, account.as_ref())?;
-    }
-    for (address, storage) in &batch.storage {
-        for (slot, value) in &storage.slots {
-            txn.put_slot(address, slot, *value)?;
-        }
-    }
-    Ok(())
 }
 
 /// Makes the genesis block of `spec` the only block of a database that has its state already, and no

@@ -4,8 +4,8 @@
 //! and a block's hashed diff, and returns the new root with the trie nodes to store; it reads only
 //! along the changed keys. [`rebuild`] computes the same from the flat state alone and is its
 //! oracle. [`Trees`] computes the same with the tries kept in memory from block to block.
-//! [`account_proof`] answers `eth_getProof`, [`witness`] proves all that a block needs. This crate stores nothing: nodes go out as a
-//! `NodeDiff`, and whoever keeps the state keeps them with it.
+//! [`account_proof`] answers `eth_getProof`, [`witness`] proves all that a block needs. This crate
+//! stores nothing: nodes go out as a `NodeDiff`, and whoever keeps the state keeps them with it.
 //!
 //! Chains with `wide` commitment have another tree: [`wide`].
 //!

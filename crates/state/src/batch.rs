@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use banyan_primitives::{
     Account, B256, BlockRef, MESSAGE_PASSER_TRIE, U256,
-    trie::{HashedStorageDiff, NodeChanges, NodeDiff},
+    trie::{HashedDiff, HashedStorageDiff, NodeChanges, NodeDiff},
 };
 use banyan_storage::{AccountChange, BlockChanges, Marker, StateRead, StorageError, WriteTxn};
 
-use crate::{Layer, persist::expect_tip, write_nodes};
+use crate::{Layer, persist::expect_tip, write_leaves, write_nodes};
 
 /// Writes the child of the persisted tip: flat state, history, trie nodes, code, and the tip.
 pub fn persist_layer(txn: &WriteTxn<'_>, layer: &Layer) -> Result<(), StorageError> {
@@ -33,8 +33,7 @@ pub fn persist_layers<'a>(
 struct Batch {
     /// The newest of them.
     tip: Option<BlockRef>,
-    accounts: BTreeMap<B256, Option<Account>>,
-    storage: BTreeMap<B256, BTreeMap<B256, U256>>,
+    state: HashedDiff,
     nodes: NodeDiff,
 }
 
@@ -93,7 +92,7 @@ impl Batch {
         address: &B256,
         account: Option<Account>,
     ) -> Result<bool, StorageError> {
-        let before = match self.accounts.get(address) {
+        let before = match self.state.accounts.get(address) {
             Some(before) => *before,
             None => txn.account(address)?,
         };
@@ -101,7 +100,7 @@ impl Batch {
             return Ok(false);
         }
         txn.put_account_history(address, number, before.as_ref())?;
-        self.accounts.insert(*address, account);
+        self.state.accounts.insert(*address, account);
         Ok(true)
     }
 
@@ -114,7 +113,7 @@ impl Batch {
         address: &B256,
         storage: &HashedStorageDiff,
     ) -> Result<Vec<B256>, StorageError> {
-        let pending = self.storage.entry(*address).or_default();
+        let pending = &mut self.state.storage.entry(*address).or_default().slots;
         let wiped = match storage.wiped {
             true => wipe(txn, address, pending, &storage.slots)?,
             false => BTreeMap::new(),
@@ -137,14 +136,7 @@ impl Batch {
 
     /// Writes the state after the newest layer.
     fn finish(self, txn: &WriteTxn<'_>) -> Result<(), StorageError> {
-        for (address, account) in &self.accounts {
-            txn.put_account(address, account.as_ref())?;
-        }
-        for (address, slots) in &self.storage {
-            for (slot, value) in slots {
-                txn.put_slot(address, slot, *value)?;
-            }
-        }
+        write_leaves(txn, &self.state)?;
         write_nodes(txn, &self.nodes)?;
         self.tip.map_or(Ok(()), |tip| txn.set_marker(Marker::Tip, tip))
     }

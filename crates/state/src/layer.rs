@@ -37,8 +37,9 @@ impl Layer {
         Self::with_before(keys, block, parent, diff).0
     }
 
-    /// As [`Layer::new`]; besides the values that the same keys had before. Storage is `wiped` there if
-    /// it was wiped and nothing had been in it.
+    /// As [`Layer::new`]; besides the values that the same keys had before, for the tries in memory: nothing
+    /// under `wide` keys, where there are none. Storage is `wiped` there if it was wiped and nothing had
+    /// been in it.
     pub fn with_before(
         keys: KeyRule,
         block: BlockRef,
@@ -83,10 +84,13 @@ fn hash_diff(keys: KeyRule, diff: &StateDiff) -> (HashedDiff, HashedDiff) {
     let (mut out, mut old) = (HashedDiff::default(), HashedDiff::default());
     for (address, account, (storage, before)) in hashed {
         out.accounts.insert(address, account.after);
-        old.accounts.insert(address, account.before);
-        if storage.wiped || !storage.slots.is_empty() {
+        let has_storage = storage.wiped || !storage.slots.is_empty();
+        if has_storage {
             out.storage.insert(address, storage);
-            old.storage.insert(address, before);
+        }
+        if keys == KeyRule::Keccak {
+            old.accounts.insert(address, account.before);
+            old.storage.extend(has_storage.then_some((address, before)));
         }
     }
     (out, old)
@@ -128,7 +132,10 @@ fn hash_storage(
     } else {
         changed.into_par_iter().map(hash).collect()
     };
-    let before = hashed.iter().map(|(key, before, _)| (*key, *before)).collect();
+    let before = match keys {
+        KeyRule::Keccak => hashed.iter().map(|(key, before, _)| (*key, *before)).collect(),
+        KeyRule::Wide => BTreeMap::new(),
+    };
     let slots: BTreeMap<_, _> = hashed.into_iter().map(|(key, _, after)| (key, after)).collect();
     let wiped = account.wiped;
     let was_empty = wiped && account.before.is_none();

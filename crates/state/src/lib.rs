@@ -18,7 +18,7 @@ mod view;
 pub use batch::{persist_layer, persist_layers};
 pub use history::{oldest_state, reverse_diff, reverse_layer};
 pub use layer::Layer;
-pub use persist::{GenesisAccount, unwind, write_genesis, write_nodes};
+pub use persist::{GenesisAccount, unwind, write_genesis, write_leaves, write_nodes};
 pub use shared::SharedView;
 pub use source::FlatState;
 pub use view::StateView;

@@ -6,7 +6,7 @@
 use banyan_primitives::{
     Account, Address, B256, BlockRef, Bytes, KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE, U256,
     keccak256,
-    trie::{NodeDiff, TrieId},
+    trie::{HashedDiff, HashedStorageDiff, NodeDiff, TrieId},
 };
 use banyan_storage::{BlockRead, Marker, Read, StateRead, StorageError, WriteTxn};
 
@@ -42,6 +42,23 @@ pub fn write_nodes(txn: &WriteTxn<'_>, nodes: &NodeDiff) -> Result<(), StorageEr
     Ok(())
 }
 
+/// Writes the leaves that changed. What a wipe removes is listed with zero; `wiped` itself is not looked
+/// at.
+pub fn write_leaves(txn: &WriteTxn<'_>, state: &HashedDiff) -> Result<(), StorageError> {
+    for (address, account) in &state.accounts {
+        txn.put_account(address, account.as_ref())?;
+    }
+    state.storage.iter().try_for_each(|(address, storage)| write_slots(txn, address, storage))
+}
+
+fn write_slots(
+    txn: &WriteTxn<'_>,
+    address: &B256,
+    storage: &HashedStorageDiff,
+) -> Result<(), StorageError> {
+    storage.slots.iter().try_for_each(|(slot, value)| txn.put_slot(address, slot, *value))
+}
+
 /// Takes the persisted state back to block `to`. `reverse` is [`crate::reverse_layer`] of `to`
 /// with its trie nodes. Removes the history above `to`; blocks, the canonical chain and the other
 /// markers are the caller's.
@@ -57,14 +74,9 @@ pub fn unwind(txn: &WriteTxn<'_>, to: BlockRef, reverse: &Layer) -> Result<(), S
         })?;
         txn.delete_block_changes(number, &changes)?;
     }
-    for (address, account) in &reverse.state.accounts {
-        txn.put_account(address, account.as_ref())?;
-    }
-    let withdrawals = reverse.withdrawals.as_ref().map(|storage| (&MESSAGE_PASSER_TRIE, storage));
-    for (address, storage) in reverse.state.storage.iter().chain(withdrawals) {
-        for (slot, value) in &storage.slots {
-            txn.put_slot(address, slot, *value)?;
-        }
+    write_leaves(txn, &reverse.state)?;
+    if let Some(withdrawals) = &reverse.withdrawals {
+        write_slots(txn, &MESSAGE_PASSER_TRIE, withdrawals)?;
     }
     write_nodes(txn, &reverse.nodes)?;
     txn.set_marker(Marker::Tip, to)

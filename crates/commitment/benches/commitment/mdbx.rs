@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use banyan_commitment::{RootOutput, account_proof, rebuild, state_root, wide};
 use banyan_primitives::trie::{HashedDiff, NodeDiff};
-use banyan_state::{FlatState, write_nodes};
+use banyan_state::{FlatState, write_leaves, write_nodes};
 use banyan_storage::{Database, DatabaseOptions, Table, WriteTxn};
 use banyan_wide_proof::Key;
 
@@ -225,7 +225,7 @@ fn commit_apart(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
     let (write_cost, result) = cost(|| write(db, |txn| Ok(write_nodes(txn, &nodes)?)));
     result?;
     let between = handed()?;
-    let (flat, result) = cost(|| write(db, |txn| write_flat(txn, diff)));
+    let (flat, result) = cost(|| write(db, |txn| Ok(write_leaves(txn, diff)?)));
     result?;
     let flat_bytes = handed()? - between;
     db.sync()?;
@@ -239,7 +239,7 @@ fn commit(rule: Rule, db: &Database, diff: &HashedDiff) -> Result<Run> {
     let nodes = output?.nodes;
     let (write, result) = cost(|| {
         write(db, |txn| {
-            write_flat(txn, diff)?;
+            write_leaves(txn, diff)?;
             Ok(write_nodes(txn, &nodes)?)
         })?;
         Ok::<_, crate::Error>(db.sync()?)
@@ -257,18 +257,6 @@ fn append(txn: &WriteTxn<'_>, part: &HashedDiff) -> Result<()> {
     for (account, storage) in &part.storage {
         for (slot, value) in &storage.slots {
             txn.append_slot(account, slot, *value)?;
-        }
-    }
-    Ok(())
-}
-
-fn write_flat(txn: &WriteTxn<'_>, diff: &HashedDiff) -> Result<()> {
-    for (key, account) in &diff.accounts {
-        txn.put_account(key, account.as_ref())?;
-    }
-    for (account, storage) in &diff.storage {
-        for (slot, value) in &storage.slots {
-            txn.put_slot(account, slot, *value)?;
         }
     }
     Ok(())

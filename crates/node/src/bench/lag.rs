@@ -9,17 +9,16 @@ use std::{
 };
 
 use banyan_chain::{BlockTimings, ChainConfig, Durability, Roots};
-use banyan_primitives::{B256, Transaction};
+use banyan_primitives::B256;
 use serde_json::{Value, json};
 
 use super::{
     BenchConfig, Workload,
-    replay::{DA_FOOTPRINT_GAS_SCALAR, Prepared, Stack, temporary_directory},
+    replay::{Prepared, Stack, temporary_directory},
     workload::Generator,
 };
 use crate::{
     NodeError,
-    attributes::{BlockSettings, next_attributes, parent_beacon_root, with_forced},
     engine::BuiltBlock,
     metrics::{Metrics, cpu_seconds},
 };
@@ -111,10 +110,10 @@ impl Pair {
         let gas_limit = config.replay.gas_limit;
         let transactions = generator.next_block(gas_limit)?;
         let began = tokio::time::Instant::now();
-        let job = Job::start(&self.builder, gas_limit, &transactions).await?;
+        let job = self.builder.start_build(gas_limit, &transactions).await?;
         tokio::time::sleep_until(began + config.interval / 2).await;
         let started = Instant::now();
-        let block = job.finish(&self.builder).await?;
+        let block = self.builder.finish_build(&job).await?;
         let get = started.elapsed();
         self.builder.engine.new_payload(&block).await?;
         let built = timings(&self.builder, &block.hash)?;
@@ -133,35 +132,6 @@ impl Pair {
         let queue = self.verifier.chain.view().roots().map_or(0, Roots::queue_depth);
         self.verifier.engine.set_head(block.hash).await?;
         Ok(Step { get: None, new, execute, wait, queue, both: started.elapsed() })
-    }
-}
-
-/// A block that is being built.
-struct Job {
-    id: String,
-    number: u64,
-    timestamp: u64,
-}
-
-impl Job {
-    async fn start(
-        stack: &Stack,
-        gas_limit: u64,
-        transactions: &[Transaction],
-    ) -> Result<Self, NodeError> {
-        let parent = stack.chain.view().head().clone();
-        let (number, timestamp) = (parent.number + 1, parent.timestamp + 1);
-        let settings =
-            BlockSettings { gas_limit, da_footprint_gas_scalar: DA_FOOTPRINT_GAS_SCALAR };
-        let attributes = next_attributes(stack.chain.spec(), &parent, timestamp, settings);
-        let attributes = with_forced(attributes, transactions);
-        let id = stack.engine.start_block(parent.hash(), number, timestamp, attributes).await?;
-        Ok(Self { id, number, timestamp })
-    }
-
-    async fn finish(&self, stack: &Stack) -> Result<BuiltBlock, NodeError> {
-        let beacon_root = parent_beacon_root();
-        Ok(stack.engine.finish_block(&self.id, self.number, self.timestamp, beacon_root).await?)
     }
 }
 

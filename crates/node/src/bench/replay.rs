@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Small, so that blocks are full of transactions as far as gas goes.
-pub(super) const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
+const DA_FOOTPRINT_GAS_SCALAR: u16 = 1;
 /// The database's directory, in that of a node.
 const DATABASE: &str = "db";
 
@@ -168,6 +168,13 @@ pub(crate) struct Stack {
     follower: JoinHandle<()>,
 }
 
+/// A block that is being built.
+pub(super) struct Job {
+    id: String,
+    number: u64,
+    timestamp: u64,
+}
+
 impl Stack {
     /// Opens everything over a database in `directory`.
     pub(crate) fn open(
@@ -209,18 +216,33 @@ impl Stack {
         gas_limit: u64,
         transactions: &[Transaction],
     ) -> Result<BuiltBlock, NodeError> {
+        let job = self.start_build(gas_limit, transactions).await?;
+        let block = self.finish_build(&job).await?;
+        self.engine.new_payload(&block).await?;
+        self.engine.set_head(block.hash).await?;
+        Ok(block)
+    }
+
+    /// Asks for a block on the head that holds all of `transactions`.
+    pub(super) async fn start_build(
+        &self,
+        gas_limit: u64,
+        transactions: &[Transaction],
+    ) -> Result<Job, NodeError> {
         let parent = self.chain.view().head().clone();
         let (number, timestamp) = (parent.number + 1, parent.timestamp + 1);
         let settings =
             BlockSettings { gas_limit, da_footprint_gas_scalar: DA_FOOTPRINT_GAS_SCALAR };
         let attributes = next_attributes(self.chain.spec(), &parent, timestamp, settings);
         let attributes = with_forced(attributes, transactions);
-        let engine = &self.engine;
-        let id = engine.start_block(parent.hash(), number, timestamp, attributes).await?;
-        let block = engine.finish_block(&id, number, timestamp, parent_beacon_root()).await?;
-        engine.new_payload(&block).await?;
-        engine.set_head(block.hash).await?;
-        Ok(block)
+        let id = self.engine.start_block(parent.hash(), number, timestamp, attributes).await?;
+        Ok(Job { id, number, timestamp })
+    }
+
+    /// Takes the block that was asked for.
+    pub(super) async fn finish_build(&self, job: &Job) -> Result<BuiltBlock, NodeError> {
+        let Job { id, number, timestamp } = job;
+        Ok(self.engine.finish_block(id, *number, *timestamp, parent_beacon_root()).await?)
     }
 
     /// Writes everything and stops. Returns the head's hash.
