@@ -14,9 +14,14 @@ use tokio::sync::broadcast;
 
 use crate::{
     CanonicalChange, ChainConfig, ChainError, ChainView, Commitments, ExecutedBlock,
-    buffer::OrphanBuffer, difficulty::TotalDifficulties, invalid::InvalidCache, persist::Persister,
+    buffer::OrphanBuffer,
+    difficulty::TotalDifficulties,
+    invalid::InvalidCache,
+    persist::Persister,
     preload::{Preloader, Prepared},
-    roots::RootWorker, tree::BlockTree, view::reverse_layer,
+    roots::RootWorker,
+    tree::BlockTree,
+    view::reverse_layer,
 };
 
 /// Retries when the database moves under a read; each waits for the write in flight.

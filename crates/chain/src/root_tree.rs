@@ -9,9 +9,7 @@ use banyan_primitives::{B256, BlockRef, trie::HashedDiff};
 use banyan_state::SharedView;
 use banyan_storage::Database;
 
-use crate::{
-    ChainError, ChainView, Roots, commit::merged, preload::is_too_large, tree::Branch,
-};
+use crate::{ChainError, ChainView, Roots, commit::merged, preload::is_too_large, tree::Branch};
 
 /// Blocks that the tree can be taken back.
 const KEPT: usize = 64;

@@ -102,11 +102,9 @@ struct Lists {
 
 impl Lists {
     fn of(transactions: &[Transaction], receipts: &[Receipt]) -> Self {
-        Self {
-            transactions_root: roots::transactions_root(transactions),
-            receipts_root: roots::receipts_root(receipts),
-            logs_bloom: roots::logs_bloom(receipts),
-        }
+        let (receipts_root, logs_bloom) = roots::receipts_root_and_bloom(receipts);
+        let transactions_root = roots::transactions_root(transactions);
+        Self { transactions_root, receipts_root, logs_bloom }
     }
 }
 

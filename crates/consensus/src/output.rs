@@ -38,10 +38,10 @@ pub fn validate_output(
             header.blob_gas_used.unwrap_or_default()
         )));
     }
-    if header.logs_bloom != roots::logs_bloom(result.receipts) {
+    let (receipts, bloom) = roots::receipts_root_and_bloom(result.receipts);
+    if header.logs_bloom != bloom {
         return Err(InvalidBlock::rule("invalid bloom: not that of the receipts"));
     }
-    let receipts = roots::receipts_root(result.receipts);
     check_hash("receipt root hash", header.receipts_root, receipts)?;
     if rules.is(Fork::Prague) {
         let computed = result.requests.map_or(EMPTY_REQUESTS_HASH, Requests::requests_hash);
@@ -76,11 +76,12 @@ mod tests {
         requests: Option<&Requests>,
     ) -> Result<(), String> {
         let receipts = [receipt(Some(4), Some(1))];
+        let (receipts_root, logs_bloom) = roots::receipts_root_and_bloom(&receipts);
         let mut header = Header {
             timestamp: 100,
             gas_used: 21_000,
-            receipts_root: roots::receipts_root(&receipts),
-            logs_bloom: roots::logs_bloom(&receipts),
+            receipts_root,
+            logs_bloom,
             requests_hash: Some(EMPTY_REQUESTS_HASH),
             blob_gas_used: Some(700),
             ..Default::default()

@@ -39,10 +39,11 @@ fn check_block(
     let output = output.map_err(|error| error.to_string())?;
     let requests_hash = output.requests.as_ref().map(|requests| requests.requests_hash());
     let blob_gas = spec.blob_params(header.timestamp).is_some_and(|blobs| blobs.max > 0);
+    let (receipts_root, bloom) = roots::receipts_root_and_bloom(&output.receipts);
     for (what, same) in [
         ("gas used", output.gas_used == header.gas_used),
-        ("receipts root", roots::receipts_root(&output.receipts) == header.receipts_root),
-        ("logs bloom", roots::logs_bloom(&output.receipts) == header.logs_bloom),
+        ("receipts root", receipts_root == header.receipts_root),
+        ("logs bloom", bloom == header.logs_bloom),
         ("requests hash", requests_hash == header.requests_hash),
         ("blob gas", !blob_gas || Some(output.blob_gas_used) == header.blob_gas_used),
         ("no-op in the diff", !output.diff.accounts.values().any(|change| change.is_noop())),

@@ -1,6 +1,6 @@
 use banyan_wide_proof::{account_id, slot_id};
 
-use crate::{Address, B256, U256, address, b256, keccak256};
+use crate::{Address, B256, Messages, U256, address, b256, keccak256};
 
 /// L2ToL1MessagePasser. Its storage root stands in an OP header since Isthmus, as `withdrawalsRoot`.
 pub const MESSAGE_PASSER: Address = address!("0x4200000000000000000000000000000000000016");
@@ -30,6 +30,22 @@ impl KeyRule {
         }
     }
 
+    /// Keys of many accounts, in their order: hashed together where that is faster.
+    pub fn accounts<'a>(self, addresses: impl Iterator<Item = &'a Address>) -> Vec<B256> {
+        match self {
+            Self::Keccak => all(addresses.map(|address| address.0.0)),
+            Self::Wide => addresses.map(|address| self.account(address)).collect(),
+        }
+    }
+
+    /// Keys of many slots of an account, in their order.
+    pub fn slots(self, address: &Address, slots: impl Iterator<Item = U256>) -> Vec<B256> {
+        match self {
+            Self::Keccak => all(slots.map(|slot| slot.to_be_bytes::<32>())),
+            Self::Wide => slots.map(|slot| self.slot(address, slot)).collect(),
+        }
+    }
+
     /// Key of a slot, below that of its account.
     pub fn slot(self, address: &Address, slot: U256) -> B256 {
         let slot = slot.to_be_bytes::<32>();
@@ -40,9 +56,28 @@ impl KeyRule {
     }
 }
 
+/// keccak256 of each.
+fn all<const N: usize>(inputs: impl Iterator<Item = [u8; N]>) -> Vec<B256> {
+    let mut messages = Messages::default();
+    inputs.for_each(|input| messages.add(|out| out.extend_from_slice(&input)));
+    messages.hash()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_keys_are_those_of_each() {
+        let addresses: Vec<_> = (0..50).map(Address::repeat_byte).collect();
+        let slots: Vec<_> = (0..50u64).map(U256::from).collect();
+        for rule in [KeyRule::Keccak, KeyRule::Wide] {
+            let each: Vec<_> = addresses.iter().map(|address| rule.account(address)).collect();
+            assert_eq!(rule.accounts(addresses.iter()), each);
+            let each: Vec<_> = slots.iter().map(|slot| rule.slot(&MESSAGE_PASSER, *slot)).collect();
+            assert_eq!(rule.slots(&MESSAGE_PASSER, slots.iter().copied()), each);
+        }
+    }
 
     #[test]
     fn the_message_passers_trie_is_named_by_its_keccak() {

@@ -8,7 +8,9 @@
 mod account;
 mod block;
 mod diff;
+mod keccak;
 mod keys;
+mod ordered;
 mod receipt;
 pub mod roots;
 pub mod signer;
@@ -34,6 +36,7 @@ pub use alloy_primitives::{
 };
 pub use block::{Block, BlockBody, BlockRef, RecoveredBlock, SealedBlock, SealedHeader};
 pub use diff::{AccountDiff, StateDiff};
+pub use keccak::Messages;
 pub use keys::{KeyRule, MESSAGE_PASSER, MESSAGE_PASSER_TRIE};
 pub use op_alloy_consensus::TxDeposit;
 pub use receipt::Receipt;

@@ -1,6 +1,7 @@
+use alloy_primitives::BloomInput;
 use alloy_rlp::{BufMut, Decodable, Encodable, Header as RlpHeader, RlpDecodable, RlpEncodable};
 
-use crate::{B256, Bloom, Log, TxType};
+use crate::{B256, Bloom, Log, Messages, TxType};
 
 /// The receipt of one transaction, of either chain family.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,16 +32,15 @@ impl Receipt {
         bloom
     }
 
-    /// Consensus encoding (EIP-2718), as it goes into the receipts trie.
+    /// Consensus encoding (EIP-2718), as it goes into the receipts trie, with its bloom.
     ///
     /// Between Regolith and Canyon the deposit nonce is kept in receipts but left out of the
     /// root: here it counts only together with the receipt version.
-    pub fn encode_for_root(&self, out: &mut dyn BufMut) {
+    pub fn encode_for_root(&self, bloom: &Bloom, out: &mut dyn BufMut) {
         if self.tx_type != TxType::Legacy {
             out.put_u8(self.tx_type as u8);
         }
-        let bloom = self.bloom();
-        RlpHeader { list: true, payload_length: self.fields_length(&bloom) }.encode(out);
+        RlpHeader { list: true, payload_length: self.fields_length(bloom) }.encode(out);
         match self.post_state {
             Some(root) => root.encode(out),
             None => self.success.encode(out),
@@ -62,6 +62,24 @@ impl Receipt {
         };
         outcome + self.cumulative_gas_used.length() + bloom.length() + self.logs.length() + deposit
     }
+}
+
+/// The blooms of some receipts, in order: all that goes into them is hashed together.
+pub(crate) fn blooms(receipts: &[Receipt]) -> Vec<Bloom> {
+    let mut messages = Messages::default();
+    let mut owners = Vec::new();
+    for (index, receipt) in receipts.iter().enumerate() {
+        for log in &receipt.logs {
+            messages.add(|out| out.extend_from_slice(log.address.as_slice()));
+            for topic in log.topics() {
+                messages.add(|out| out.extend_from_slice(topic.as_slice()));
+            }
+            owners.extend(std::iter::repeat_n(index, 1 + log.topics().len()));
+        }
+    }
+    let mut blooms = vec![Bloom::ZERO; receipts.len()];
+    messages.hash_from(0, |at, hash| blooms[owners[at]].accrue(BloomInput::Hash(hash)));
+    blooms
 }
 
 /// Stored form: no bloom (recomputed), every field explicit. Options are lists of zero or one.
@@ -111,6 +129,29 @@ impl Decodable for Receipt {
 mod tests {
     use super::*;
     use crate::{LogData, address};
+
+    #[test]
+    fn blooms_of_many_receipts_are_those_of_each() {
+        let log = |n: u8| Log {
+            address: crate::Address::repeat_byte(n),
+            data: LogData::new_unchecked(
+                vec![B256::repeat_byte(n); usize::from(n % 5)],
+                [n].into(),
+            ),
+        };
+        let receipts: Vec<_> = (0..40u8)
+            .map(|n| Receipt {
+                tx_type: TxType::Legacy,
+                success: true,
+                post_state: None,
+                cumulative_gas_used: 0,
+                logs: (0..n % 4).map(|m| log(n ^ m)).collect(),
+                deposit_nonce: None,
+                deposit_receipt_version: None,
+            })
+            .collect();
+        assert_eq!(blooms(&receipts), receipts.iter().map(Receipt::bloom).collect::<Vec<_>>());
+    }
 
     #[test]
     fn stored_receipt_round_trips() {

@@ -2,18 +2,34 @@
 
 use alloy_consensus::proofs;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_trie::root::ordered_trie_root_with_encoder;
 
-use crate::{B256, Bloom, Header, Receipt, Transaction, Withdrawal};
+use crate::{
+    B256, Bloom, Bytes, Header, Messages, Receipt, Transaction, Withdrawal, ordered::ordered_root,
+    receipt::blooms,
+};
 
 /// `transactionsRoot` of a header.
 pub fn transactions_root(transactions: &[Transaction]) -> B256 {
-    ordered_trie_root_with_encoder(transactions, |tx, buf| tx.encode_2718(buf))
+    ordered(transactions, |tx, out| tx.encode_2718(out))
+}
+
+/// As [`transactions_root`], of transactions that are encoded (EIP-2718), whatever is in them.
+pub fn raw_transactions_root(transactions: &[Bytes]) -> B256 {
+    ordered(transactions, |tx, out| out.extend_from_slice(tx))
 }
 
 /// `receiptsRoot` of a header. For the OP quirk of Regolith see [`Receipt::encode_for_root`].
 pub fn receipts_root(receipts: &[Receipt]) -> B256 {
-    ordered_trie_root_with_encoder(receipts, |receipt, buf| receipt.encode_for_root(buf))
+    receipts_root_and_bloom(receipts).0
+}
+
+/// `receiptsRoot` and `logsBloom` of a header: the latter is the union of all receipts' blooms,
+/// which the former needs.
+pub fn receipts_root_and_bloom(receipts: &[Receipt]) -> (B256, Bloom) {
+    let blooms = blooms(receipts);
+    let with_blooms: Vec<_> = receipts.iter().zip(&blooms).collect();
+    let root = ordered(&with_blooms, |(receipt, bloom), out| receipt.encode_for_root(bloom, out));
+    (root, blooms.iter().fold(Bloom::ZERO, |all, bloom| all | *bloom))
 }
 
 /// `withdrawalsRoot` of an Ethereum header.
@@ -26,7 +42,8 @@ pub fn ommers_hash(ommers: &[Header]) -> B256 {
     proofs::calculate_ommers_root(ommers)
 }
 
-/// `logsBloom` of a header: the union of all receipts' blooms.
-pub fn logs_bloom(receipts: &[Receipt]) -> Bloom {
-    receipts.iter().fold(Bloom::ZERO, |bloom, receipt| bloom | receipt.bloom())
+fn ordered<T>(items: &[T], encode: impl Fn(&T, &mut Vec<u8>)) -> B256 {
+    let mut encoded = Messages::default();
+    items.iter().for_each(|item| encoded.add(|out| encode(item, out)));
+    ordered_root(&encoded)
 }

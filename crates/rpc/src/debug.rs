@@ -53,7 +53,7 @@ fn raw_receipts(shared: &Shared, args: Args<'_>) -> RpcResult<Vec<Bytes>> {
     let receipts = receipts_of(&view, &block)?;
     let encode = |receipt: &banyan_primitives::Receipt| {
         let mut bytes = Vec::new();
-        receipt.encode_for_root(&mut bytes);
+        receipt.encode_for_root(&receipt.bloom(), &mut bytes);
         bytes.into()
     };
     Ok(receipts.iter().map(encode).collect())

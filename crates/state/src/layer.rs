@@ -1,14 +1,14 @@
 use std::collections::BTreeMap;
 
 use banyan_primitives::{
-    AccountDiff, Address, B256, B256Map, BlockRef, Bytes, KeyRule, MESSAGE_PASSER,
+    Account, AccountDiff, Address, B256, B256Map, BlockRef, Bytes, KeyRule, MESSAGE_PASSER,
     MESSAGE_PASSER_TRIE, StateDiff, U256,
     trie::{HashedDiff, HashedStorageDiff, NodeDiff},
 };
 use rayon::prelude::*;
 
-/// Below this many keys, waking other threads costs more than it saves (a hash is 0.3 µs).
-const PARALLEL_FROM: usize = 256;
+/// With fewer keys, waking other threads costs more than it saves (a hash is 0.1 to 0.3 µs).
+const KEYS_PER_TASK: usize = 512;
 
 /// The frozen change of one block above the persisted tip. Shared by `Arc`, never changed.
 ///
@@ -75,22 +75,32 @@ impl Layer {
 /// The diff under hashed keys. Accounts and slots that end as they began are left out.
 fn hash_diff(keys: KeyRule, diff: &StateDiff) -> (HashedDiff, HashedDiff) {
     let changed: Vec<_> = diff.accounts.iter().filter(|(_, account)| !account.is_noop()).collect();
-    let slots: usize = changed.iter().map(|(_, account)| account.storage.len()).sum();
-    let hashed: Vec<_> = if changed.len() + slots < PARALLEL_FROM {
-        changed.into_iter().map(|entry| hash_account(keys, entry)).collect()
-    } else {
-        changed.into_par_iter().map(|entry| hash_account(keys, entry)).collect()
+    let mut hashed: Vec<_> = changed
+        .par_chunks(KEYS_PER_TASK)
+        .flat_map_iter(|changed| {
+            let own = keys.accounts(changed.iter().map(|(address, _)| *address));
+            let storages =
+                changed.iter().map(|(address, account)| hash_storage(keys, address, account));
+            let accounts = changed.iter().map(|(_, account)| *account);
+            own.into_iter().zip(accounts.zip(storages)).collect::<Vec<_>>()
+        })
+        .collect();
+    // Sorted once for all maps.
+    hashed.sort_unstable_by_key(|(key, _)| *key);
+    let accounts = |state: fn(&AccountDiff) -> Option<Account>| {
+        hashed.iter().map(move |(key, (account, _))| (*key, state(account))).collect()
     };
     let (mut out, mut old) = (HashedDiff::default(), HashedDiff::default());
-    for (address, account, (storage, before)) in hashed {
-        out.accounts.insert(address, account.after);
-        let has_storage = storage.wiped || !storage.slots.is_empty();
-        if has_storage {
+    out.accounts = accounts(|account| account.after);
+    if keys == KeyRule::Keccak {
+        old.accounts = accounts(|account| account.before);
+    }
+    for (address, (_, (storage, before))) in hashed {
+        if storage.wiped || !storage.slots.is_empty() {
             out.storage.insert(address, storage);
-        }
-        if keys == KeyRule::Keccak {
-            old.accounts.insert(address, account.before);
-            old.storage.extend(has_storage.then_some((address, before)));
+            if keys == KeyRule::Keccak {
+                old.storage.insert(address, before);
+            }
         }
     }
     (out, old)
@@ -103,13 +113,6 @@ fn withdrawals(keys: KeyRule, diff: &StateDiff) -> Option<HashedStorageDiff> {
     };
     let (storage, _) = hash_storage(KeyRule::Keccak, &MESSAGE_PASSER, account);
     (storage.wiped || !storage.slots.is_empty()).then_some(storage)
-}
-
-fn hash_account<'a>(
-    keys: KeyRule,
-    (address, account): (&Address, &'a AccountDiff),
-) -> (B256, &'a AccountDiff, (HashedStorageDiff, HashedStorageDiff)) {
-    (keys.account(address), account, hash_storage(keys, address, account))
 }
 
 /// The storage change of an account, and what was there before.
@@ -125,18 +128,21 @@ fn hash_storage(
         .filter(|(_, (before, after))| account.wiped || before != after)
         .map(|(slot, (before, after))| (*slot, *before, *after))
         .collect();
-    let hash =
-        |(slot, before, after): (U256, U256, U256)| (keys.slot(address, slot), before, after);
-    let hashed: Vec<_> = if changed.len() < PARALLEL_FROM {
-        changed.into_iter().map(hash).collect()
-    } else {
-        changed.into_par_iter().map(hash).collect()
+    let hash = |changed: &[(U256, U256, U256)]| {
+        let own = keys.slots(address, changed.iter().map(|(slot, ..)| *slot)).into_iter();
+        own.zip(changed).map(|(key, (_, before, after))| (key, *before, *after)).collect::<Vec<_>>()
     };
+    let mut hashed = match changed.len() {
+        0..=KEYS_PER_TASK => hash(&changed),
+        _ => changed.par_chunks(KEYS_PER_TASK).flat_map_iter(hash).collect(),
+    };
+    // Sorted once for both maps.
+    hashed.sort_unstable_by_key(|(key, ..)| *key);
+    let slots = hashed.iter().map(|(key, _, after)| (*key, *after)).collect();
     let before = match keys {
         KeyRule::Keccak => hashed.iter().map(|(key, before, _)| (*key, *before)).collect(),
         KeyRule::Wide => BTreeMap::new(),
     };
-    let slots: BTreeMap<_, _> = hashed.into_iter().map(|(key, _, after)| (key, after)).collect();
     let wiped = account.wiped;
     let was_empty = wiped && account.before.is_none();
     (HashedStorageDiff { wiped, slots }, HashedStorageDiff { wiped: was_empty, slots: before })

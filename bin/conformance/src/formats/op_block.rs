@@ -160,8 +160,7 @@ fn close_header(
     output: &BlockOutput,
 ) {
     header.transactions_root = roots::transactions_root(&attributes.transactions);
-    header.receipts_root = roots::receipts_root(&output.receipts);
-    header.logs_bloom = roots::logs_bloom(&output.receipts);
+    (header.receipts_root, header.logs_bloom) = roots::receipts_root_and_bloom(&output.receipts);
     header.gas_used = output.gas_used;
     header.withdrawals_root = rules.is_op(OpFork::Canyon).then_some(EMPTY_ROOT_HASH);
     header.blob_gas_used = rules.is_op(OpFork::Ecotone).then_some(output.blob_gas_used);

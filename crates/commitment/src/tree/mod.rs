@@ -17,8 +17,6 @@ mod compute;
 mod fill;
 mod hash;
 mod hashes;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
 mod load;
 mod node;
 mod past;

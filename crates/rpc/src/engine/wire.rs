@@ -1,7 +1,6 @@
 //! Payloads and attributes as they stand in JSON: all versions in one structure, fields that only
 //! some versions have are optional. Which fields must be there is checked per version.
 
-use alloy_consensus::proofs::ordered_trie_root_with_encoder;
 use alloy_rpc_types_engine::{ExecutionPayloadV1, ExecutionPayloadV2, ExecutionPayloadV3};
 use banyan_primitives::{
     Address, B64, B256, Block, Bloom, Bytes, EMPTY_OMMER_ROOT_HASH, Header, SealedBlock, U256,
@@ -66,7 +65,7 @@ impl ExecutionPayload {
             ommers_hash: EMPTY_OMMER_ROOT_HASH,
             beneficiary: self.fee_recipient,
             state_root: self.state_root,
-            transactions_root: raw_transactions_root(&self.transactions),
+            transactions_root: roots::raw_transactions_root(&self.transactions),
             receipts_root: self.receipts_root,
             logs_bloom: self.logs_bloom,
             difficulty: U256::ZERO,
@@ -108,11 +107,6 @@ pub(super) fn payload_of(block: &SealedBlock, op_isthmus: bool) -> OpExecutionPa
             OpExecutionPayload::V4(OpExecutionPayloadV4 { payload_inner, withdrawals_root })
         }
     }
-}
-
-/// Root over transactions that are still encoded: known before any of them is decoded.
-fn raw_transactions_root(transactions: &[Bytes]) -> B256 {
-    ordered_trie_root_with_encoder(transactions, |tx, out| out.extend_from_slice(tx))
 }
 
 /// Joins a header with decoded transactions.
