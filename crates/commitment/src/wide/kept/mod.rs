@@ -5,9 +5,12 @@
 //! that is above them (`jobs`). It is done in place; what undoes it is kept for the last blocks, so
 //! that siblings and reorgs cost as much as the blocks that they take back.
 
+mod bucket;
 mod dense;
 mod fill;
 mod jobs;
+mod piece;
+mod warm;
 
 use std::collections::VecDeque;
 
@@ -19,6 +22,7 @@ use banyan_wide_proof::{Context, EMPTY, Hash, account_record};
 use dense::{Change, Dense, Span};
 use fill::Walk;
 use jobs::Jobs;
+use piece::{Pair, join};
 use rayon::prelude::*;
 
 use super::{
@@ -153,16 +157,12 @@ impl WideTree {
 
     /// Computes the root from those of the parts.
     fn join_parts(&mut self) {
-        let mut heap = [EMPTY; 2 * PARTS];
-        for (hash, part) in heap[PARTS..].iter_mut().zip(&self.parts) {
-            *hash = part.tree.root();
+        let mut pairs = [Pair::EMPTY; PARTS];
+        for (node, part) in (PARTS..).zip(&self.parts) {
+            pairs[node / 2].set(node, &part.tree.root());
         }
-        let mut jobs = Jobs::default();
-        for level in (0..PART_BITS).rev() {
-            let nodes: Vec<u32> = (1 << level..2 << level).collect();
-            jobs.heap(&mut heap, &nodes, level);
-        }
-        self.root = B256::from(heap[1]);
+        join(&mut pairs, PART_BITS, 0, &mut Jobs::default());
+        self.root = B256::from(pairs[0].odd());
     }
 }
 
