@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use banyan_wide_proof::{EMPTY, Hash};
+use banyan_wide_proof::Hash;
 use rayon::prelude::*;
 
 use super::{
@@ -72,11 +72,11 @@ impl Map {
     }
 
     /// Changes in order of path by the place, among `places` of them, that they belong to.
-    pub(super) fn groups<'a>(
+    pub(super) fn groups(
         self,
-        changes: &'a [Change],
+        changes: &[Change],
         places: usize,
-    ) -> impl Iterator<Item = (usize, &'a [Change])> {
+    ) -> impl Iterator<Item = (usize, &[Change])> {
         let place = move |change: &Change| self.place(&change.path) % places;
         let groups = changes.chunk_by(move |a, b| place(a) == place(b));
         groups.filter_map(move |group| Some((place(group.first()?), group)))
@@ -105,9 +105,9 @@ pub(super) struct Dense {
 /// What a task has done to a piece.
 struct Done {
     undo: Vec<Change>,
-    /// How many leaves there are more, and fewer.
+    /// How many leaves there are more, and how many fewer.
     count: [usize; 2],
-    /// If it is another one.
+    /// Hash of its topmost node, if it was computed.
     root: Option<Hash>,
 }
 
@@ -168,7 +168,7 @@ impl Dense {
         } else {
             let work =
                 |jobs: &mut Jobs, (index, piece, group)| (index, work(piece, group, map, jobs));
-            tasks.into_par_iter().with_max_len(1).map_init(Jobs::default, work).collect()
+            tasks.into_par_iter().map_init(Jobs::default, work).collect()
         };
         for (index, Done { undo: own, count: [more, fewer], root }) in done {
             undo.extend(own);
@@ -183,28 +183,27 @@ impl Dense {
         }
     }
 
-    /// The same, but few changes without the hashes.
+    /// As [`Self::update`], but leaves what few changes make dirty to be hashed together with others.
     pub(super) fn change(&mut self, changes: &[Change], undo: &mut Vec<Change>) {
         if changes.len() >= 2 * TASK {
             return self.update(changes, undo, &mut Jobs::default());
         }
         self.make_room(changes);
         let map = self.map();
-        let [more, fewer] = change(&mut self.buckets, &mut self.dirty, (changes, map), undo);
+        let [more, fewer] = change(&mut self.buckets, &mut self.dirty, changes, map, undo);
         self.leaves = self.leaves + more - fewer;
         self.grow();
     }
 
     /// Computes the hashes of all that is dirty.
     fn hash(&mut self, jobs: &mut Jobs) {
-        let root = self.dirty_piece().map(|mut piece| {
-            piece.hash(jobs);
-            piece.root
-        });
+        let Some(mut piece) = self.dirty_piece() else { return };
+        piece.hash(jobs);
+        let root = piece.root;
         root.iter().for_each(|root| self.set_root(root));
     }
 
-    /// All of it, with what is dirty.
+    /// All of it, with what is dirty: to be hashed at once.
     pub(super) fn dirty_piece(&mut self) -> Option<Piece<'_>> {
         let dirty = mem::take(&mut self.dirty);
         let piece = self.pieces(0).pop()?;
@@ -216,7 +215,7 @@ impl Dense {
         let (depth, levels) = (self.span.depth() + bits, self.levels - bits);
         let piece = |buckets| {
             let levels = Vec::with_capacity(levels);
-            Piece { depth, levels, buckets, dirty: Vec::new(), root: EMPTY }
+            Piece { depth, levels, buckets, dirty: Vec::new(), root: None }
         };
         let mut pieces: Vec<_> = self.buckets.chunks_mut(1 << levels).map(piece).collect();
         let mut rest = self.pairs.get_mut(1 << bits..).unwrap_or_default();
@@ -277,17 +276,14 @@ impl Dense {
 
 /// Applies changes to a piece, and computes its hashes.
 fn work(mut piece: Piece<'_>, changes: &[Change], map: Map, jobs: &mut Jobs) -> Done {
+    let groups = map.groups(changes, piece.buckets.len());
+    warm::for_update(groups.map(|(index, group)| (&piece.buckets[index], group)));
     let mut undo = Vec::with_capacity(changes.len());
-    warm::for_update(
-        map.groups(changes, piece.buckets.len())
-            .map(|(index, group)| (&piece.buckets[index], group)),
-    );
-    let count = change(piece.buckets, &mut piece.dirty, (changes, map), &mut undo);
-    if piece.dirty.is_empty() {
-        return Done { undo, count, root: None };
+    let count = change(piece.buckets, &mut piece.dirty, changes, map, &mut undo);
+    if !piece.dirty.is_empty() {
+        piece.hash(jobs);
     }
-    piece.hash(jobs);
-    Done { undo, count, root: Some(piece.root) }
+    Done { undo, count, root: piece.root }
 }
 
 /// Applies changes to buckets, and adds those that they change to `dirty`. Gives how many leaves
@@ -295,7 +291,8 @@ fn work(mut piece: Piece<'_>, changes: &[Change], map: Map, jobs: &mut Jobs) -> 
 fn change(
     buckets: &mut [Bucket],
     dirty: &mut Vec<u32>,
-    (changes, map): (&[Change], Map),
+    changes: &[Change],
+    map: Map,
     undo: &mut Vec<Change>,
 ) -> [usize; 2] {
     let [mut more, mut fewer] = [0; 2];

@@ -41,7 +41,7 @@ pub(super) struct Piece<'a> {
     /// Buckets that have changed, in order.
     pub(super) dirty: Vec<u32>,
     /// Hash of the topmost node, once it is computed.
-    pub(super) root: Hash,
+    pub(super) root: Option<Hash>,
 }
 
 impl Piece<'_> {
@@ -60,8 +60,10 @@ impl Piece<'_> {
             let pieces = clusters.iter_mut().filter_map(|cluster| cluster.dirty_piece());
             let mut pieces: Vec<_> = pieces.collect();
             hash_all(&mut pieces, jobs);
-            let roots: Vec<Hash> = pieces.into_iter().map(|piece| piece.root).collect();
-            clusters.into_iter().zip(&roots).for_each(|(cluster, root)| cluster.set_root(root));
+            let roots: Vec<_> = pieces.into_iter().map(|piece| piece.root).collect();
+            for (cluster, root) in clusters.into_iter().zip(roots) {
+                root.iter().for_each(|root| cluster.set_root(root));
+            }
         }
         hash_all(std::slice::from_mut(self), jobs);
     }
@@ -70,7 +72,7 @@ impl Piece<'_> {
     fn set(&mut self, level: usize, node: u32, hash: &Hash) {
         match level.checked_sub(1) {
             Some(above) => self.levels[above][node as usize / 2].set(node as usize, hash),
-            None => self.root = *hash,
+            None => self.root = Some(*hash),
         }
     }
 
