@@ -18,6 +18,8 @@ const FULL: usize = 8;
 const LEVELS: usize = 28;
 /// So many changes to one heap, and no fewer, are worth a task of their own.
 const TASK: usize = 256;
+/// So many changes to one heap are divided among tasks.
+pub(super) const MANY: usize = 2 * TASK;
 /// A heap is divided among at most 2^4 tasks.
 const TASK_BITS: usize = 4;
 
@@ -185,7 +187,7 @@ impl Dense {
 
     /// As [`Self::update`], but leaves what few changes make dirty to be hashed together with others.
     pub(super) fn change(&mut self, changes: &[Change], undo: &mut Vec<Change>) {
-        if changes.len() >= 2 * TASK {
+        if changes.len() >= MANY {
             return self.update(changes, undo, &mut Jobs::default());
         }
         self.make_room(changes);

@@ -5,10 +5,11 @@ use std::hint::black_box;
 
 use super::{
     bucket::{Bucket, word},
-    dense::Change,
+    dense::{Change, MANY},
 };
 
-/// The buckets and their leaves, and those of the heaps in them.
+/// The buckets and their leaves, and those of the heaps in them but for heaps with many changes, whose
+/// tasks do it themselves.
 pub(super) fn for_update<'a>(groups: impl Iterator<Item = (&'a Bucket, &'a [Change])>) {
     let mut level: Vec<_> = groups.collect();
     while !level.is_empty() {
@@ -23,7 +24,8 @@ pub(super) fn for_update<'a>(groups: impl Iterator<Item = (&'a Bucket, &'a [Chan
         let clusters: Vec<_> = with_clusters
             .flat_map(|(bucket, changes)| {
                 let groups = changes.chunk_by(|a, b| word(&a.path) == word(&b.path));
-                groups.filter_map(|group| Some((bucket.cluster_of(&group.first()?.path)?, group)))
+                let few = groups.filter(|group| group.len() < MANY);
+                few.filter_map(|group| Some((bucket.cluster_of(&group.first()?.path)?, group)))
             })
             .collect();
         black_box(clusters.iter().fold(0, |all, (cluster, _)| all ^ cluster.leaves()));
