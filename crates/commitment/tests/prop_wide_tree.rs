@@ -13,12 +13,27 @@ use banyan_primitives::{
 use common::{Pool, SHAPES, rng};
 use proptest::prelude::*;
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 
 /// Blocks that the tree can take back.
 const KEEP: usize = 3;
 
+/// Small blocks of all sorts of changes.
+fn check_small(seed: u64, shape: usize, keys: usize, blocks: usize, changes: usize) {
+    check(seed, shape, keys, blocks, |rng, pool, state| {
+        let count = rng.random_range(0..=changes);
+        pool.block(rng, state, count)
+    });
+}
+
 /// Blocks on a random one of the last states each, mostly the last.
-fn check(seed: u64, shape: usize, keys: usize, blocks: usize, changes: usize) {
+fn check(
+    seed: u64,
+    shape: usize,
+    keys: usize,
+    blocks: usize,
+    block: impl Fn(&mut ChaCha8Rng, &Pool, &MemoryTrie) -> HashedDiff,
+) {
     let rng = &mut rng(seed);
     let pool = Pool::new(rng, SHAPES[shape], keys);
     let mut tree = WideTree::build(&MemoryTrie::default(), KEEP).expect("a sound state");
@@ -34,8 +49,7 @@ fn check(seed: u64, shape: usize, keys: usize, blocks: usize, changes: usize) {
             tree = WideTree::build(&state, KEEP).expect("a sound state");
         }
         assert_eq!(tree.root(), root);
-        let count = rng.random_range(0..=changes);
-        let diff = own_slots(pool.block(rng, &state, count));
+        let diff = own_slots(block(rng, &pool, &state));
         let found = tree.advance(&state, &diff).expect("a sound state");
         state.apply(&diff, &NodeDiff::default());
         assert_eq!(found, wide_rebuild(&state).expect("a sound state"));
@@ -45,6 +59,29 @@ fn check(seed: u64, shape: usize, keys: usize, blocks: usize, changes: usize) {
     let built = WideTree::build(state, KEEP).expect("a sound state");
     assert_eq!((built.root(), built.leaves()), (*root, tree.leaves()));
     assert!(!tree.back_to(B256::repeat_byte(1)));
+}
+
+/// Up to `count` accounts and as many slots of one contract: set, cleared, or left as they are.
+fn large_block(rng: &mut ChaCha8Rng, pool: &Pool, state: &MemoryTrie, count: usize) -> HashedDiff {
+    let mut diff = HashedDiff::default();
+    for _ in 0..rng.random_range(0..=count) {
+        let key = pool.accounts[rng.random_range(0..pool.accounts.len())];
+        let after = match rng.random_range(0..4) {
+            0 => None,
+            1 => state.account(&key),
+            _ => Some(common::random_account(rng)),
+        };
+        diff.accounts.insert(key, after);
+    }
+    let contract = pool.accounts[0];
+    diff.accounts.insert(contract, Some(common::random_account(rng)));
+    let slots = &mut diff.storage.entry(contract).or_default().slots;
+    let most = rng.random_range(1..=4);
+    for _ in 0..rng.random_range(0..=count) {
+        let slot = pool.slots[rng.random_range(0..pool.slots.len())];
+        slots.insert(slot, U256::from(rng.random_range(0..=most)));
+    }
+    diff
 }
 
 /// Ids of slots tell their account as well: those of two accounts are never the same.
@@ -63,13 +100,26 @@ proptest! {
     /// Few keys: everything comes and goes.
     #[test]
     fn small_trees(seed: u64, shape in 0..3usize, keys in 1..12usize) {
-        check(seed, shape, keys, 16, 4);
+        check_small(seed, shape, keys, 16, 4);
     }
 
     /// Slots enough for heaps of their own, which come and go.
     #[test]
     fn larger_trees(seed: u64, shape in 0..3usize, keys in 12..400usize) {
-        check(seed, shape, keys, 8, 60);
+        check_small(seed, shape, keys, 8, 60);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..Default::default() })]
+
+    /// Changes enough for several tasks in one heap.
+    #[test]
+    fn large_blocks(seed: u64, shape in 0..3usize, threads in 1..4usize) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.expect("a few threads").install(|| {
+            check(seed, shape, 6000, 5, |rng, pool, state| large_block(rng, pool, state, 6000));
+        });
     }
 }
 

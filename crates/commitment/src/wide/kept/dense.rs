@@ -2,20 +2,26 @@
 
 use std::mem;
 
-use banyan_wide_proof::{EMPTY, Hash};
+use banyan_wide_proof::Hash;
+use rayon::prelude::*;
 
-use super::jobs::{Jobs, Path};
+use super::{
+    bucket::{Bucket, Leaf},
+    jobs::{Jobs, Path},
+    piece::{Pair, Piece, join},
+    warm,
+};
 
 /// With more leaves to a bucket than this there are twice as many buckets.
 const FULL: usize = 8;
-/// A bucket with more leaves is looked through for some that should have a heap of their own.
-const CROWDED: usize = 48;
-/// So many leaves that agree in the first 64 bits, as the slots of a contract do, get one.
-const CLUSTER: usize = 24;
-/// A heap of their own with fewer leaves is given up.
-const SMALL: usize = 8;
 /// Most levels of a heap: 2^28 buckets.
 const LEVELS: usize = 28;
+/// So many changes to one heap, and no fewer, are worth a task of their own.
+const TASK: usize = 256;
+/// So many changes to one heap are divided among tasks.
+pub(super) const MANY: usize = 2 * TASK;
+/// A heap is divided among at most 2^4 tasks.
+const TASK_BITS: usize = 4;
 
 /// A leaf after a change; `None` if it is gone.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +29,6 @@ pub(super) struct Change {
     pub(super) path: Path,
     pub(super) hash: Option<Hash>,
 }
-
-/// A leaf.
-type Leaf = (Path, Hash);
 
 /// Which bits of a path say where a leaf is in a heap.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,7 @@ impl Span {
     }
 
     /// Of leaves that agree in the first word.
-    const CLUSTER: Self = Self { word: 1, skip: 0 };
+    pub(super) const CLUSTER: Self = Self { word: 1, skip: 0 };
 
     fn depth(&self) -> usize {
         self.word * 64 + self.skip
@@ -54,235 +57,254 @@ impl Span {
     }
 }
 
-/// The subtree. Its node number `n` in the heap has the children `2n` and `2n + 1`; the last level
-/// are the buckets.
-#[derive(Debug)]
-pub(super) struct Dense {
+/// Where the buckets are that paths belong to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Map {
     span: Span,
+    /// Below the top of the heap.
     levels: usize,
-    heap: Vec<Hash>,
-    buckets: Vec<Bucket>,
-    leaves: usize,
 }
 
-#[derive(Debug, Default)]
-struct Bucket {
-    /// In order of path.
-    leaves: Vec<Leaf>,
-    /// By the first word of their paths.
-    clusters: Vec<(u64, Box<Dense>)>,
-}
-
-impl Dense {
-    pub(super) fn new(span: Span) -> Self {
-        let buckets = vec![Bucket::default()];
-        Self { span, levels: 0, heap: vec![EMPTY; 2], buckets, leaves: 0 }
-    }
-
-    pub(super) fn root(&self) -> Hash {
-        self.heap[1]
-    }
-
-    pub(super) fn leaves(&self) -> usize {
-        self.leaves
-    }
-
-    fn bucket(&self, path: &Path) -> usize {
+impl Map {
+    fn place(&self, path: &Path) -> usize {
         match self.levels {
             0 => 0,
             levels => (self.span.bits(path) >> (64 - levels)) as usize,
         }
     }
 
-    /// Applies changes in order of path; what undoes them is added to `undo`.
+    /// Changes in order of path by the place, among `places` of them, that they belong to.
+    pub(super) fn groups(
+        self,
+        changes: &[Change],
+        places: usize,
+    ) -> impl Iterator<Item = (usize, &[Change])> {
+        let place = move |change: &Change| self.place(&change.path) % places;
+        let groups = changes.chunk_by(move |a, b| place(a) == place(b));
+        groups.filter_map(move |group| Some((place(group.first()?), group)))
+    }
+
+    /// Whether a bucket has leaves of many contracts.
+    pub(super) fn may_cluster(&self) -> bool {
+        self.span.word == 0
+    }
+}
+
+/// The subtree.
+#[derive(Debug)]
+pub(super) struct Dense {
+    span: Span,
+    levels: usize,
+    /// The children of node number `n`, which are the nodes `2n` and `2n + 1`; those of the last
+    /// level are the buckets. The top is number 1.
+    pairs: Vec<Pair>,
+    buckets: Vec<Bucket>,
+    /// Buckets that have changed since they were hashed, in order.
+    dirty: Vec<u32>,
+    leaves: usize,
+}
+
+/// What a task has done to a piece.
+struct Done {
+    undo: Vec<Change>,
+    /// How many leaves there are more, and how many fewer.
+    count: [usize; 2],
+    /// Hash of its topmost node, if it was computed.
+    root: Option<Hash>,
+}
+
+impl Dense {
+    pub(super) fn new(span: Span) -> Self {
+        let buckets = vec![Bucket::default()];
+        Self { span, levels: 0, pairs: vec![Pair::EMPTY], buckets, dirty: Vec::new(), leaves: 0 }
+    }
+
+    pub(super) fn root(&self) -> Hash {
+        self.pairs[0].odd()
+    }
+
+    pub(super) fn set_root(&mut self, root: &Hash) {
+        self.set(1, root);
+    }
+
+    fn set(&mut self, node: usize, hash: &Hash) {
+        self.pairs[node / 2].set(node, hash);
+    }
+
+    pub(super) fn leaves(&self) -> usize {
+        self.leaves
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    fn map(&self) -> Map {
+        Map { span: self.span, levels: self.levels }
+    }
+
+    /// Changes in order of path with the buckets that they belong to.
+    pub(super) fn groups<'a>(
+        &'a self,
+        changes: &'a [Change],
+    ) -> impl Iterator<Item = (&'a Bucket, &'a [Change])> {
+        let groups = self.map().groups(changes, self.buckets.len());
+        groups.map(|(index, group)| (&self.buckets[index], group))
+    }
+
+    /// Applies changes in order of path; what undoes them is added to `undo`. Many are divided
+    /// among tasks, each of which hashes what it has changed while that is in the caches.
     pub(super) fn update(&mut self, changes: &[Change], undo: &mut Vec<Change>, jobs: &mut Jobs) {
-        let mut dirty = Vec::with_capacity(changes.len());
-        let mut rest = changes;
-        while let Some(first) = rest.first() {
-            let index = self.bucket(&first.path);
-            let same = rest.iter().take_while(|change| self.bucket(&change.path) == index).count();
-            let (group, later) = rest.split_at(same);
-            let bucket = &mut self.buckets[index];
-            self.leaves -= bucket.count();
-            bucket.update(group, undo, jobs, self.span.word == 0);
-            self.leaves += bucket.count();
-            dirty.push(index as u32);
-            rest = later;
+        self.make_room(changes);
+        let bits = (changes.len() / TASK).checked_ilog2().unwrap_or(0) as usize;
+        let bits = bits.min(TASK_BITS).min(self.levels);
+        let map = self.map();
+        let mut pieces: Vec<_> = self.pieces(bits).into_iter().map(Some).collect();
+        let groups = Map { levels: bits, ..map }.groups(changes, pieces.len());
+        let tasks: Vec<_> = groups
+            .filter_map(|(index, group)| Some((index, pieces[index].take()?, group)))
+            .collect();
+        let done: Vec<_> = if bits == 0 {
+            let tasks = tasks.into_iter();
+            tasks.map(|(index, piece, group)| (index, work(piece, group, map, jobs))).collect()
+        } else {
+            let work =
+                |jobs: &mut Jobs, (index, piece, group)| (index, work(piece, group, map, jobs));
+            tasks.into_par_iter().map_init(Jobs::default, work).collect()
+        };
+        for (index, Done { undo: own, count: [more, fewer], root }) in done {
+            undo.extend(own);
+            self.leaves = self.leaves + more - fewer;
+            if let Some(root) = root {
+                self.set(1 << bits | index, &root);
+            }
         }
-        let mut grown = false;
+        join(&mut self.pairs, bits, self.span.depth(), jobs);
+        if self.grow() {
+            self.hash(jobs);
+        }
+    }
+
+    /// As [`Self::update`], but leaves what few changes make dirty to be hashed together with others.
+    pub(super) fn change(&mut self, changes: &[Change], undo: &mut Vec<Change>) {
+        if changes.len() >= MANY {
+            return self.update(changes, undo, &mut Jobs::default());
+        }
+        self.make_room(changes);
+        let map = self.map();
+        let [more, fewer] = change(&mut self.buckets, &mut self.dirty, changes, map, undo);
+        self.leaves = self.leaves + more - fewer;
+        self.grow();
+    }
+
+    /// Computes the hashes of all that is dirty.
+    fn hash(&mut self, jobs: &mut Jobs) {
+        let Some(mut piece) = self.dirty_piece() else { return };
+        piece.hash(jobs);
+        let root = piece.root;
+        root.iter().for_each(|root| self.set_root(root));
+    }
+
+    /// All of it, with what is dirty: to be hashed at once.
+    pub(super) fn dirty_piece(&mut self) -> Option<Piece<'_>> {
+        let dirty = mem::take(&mut self.dirty);
+        let piece = self.pieces(0).pop()?;
+        Some(Piece { dirty, ..piece })
+    }
+
+    /// Divides the heap below 2^`bits` of its nodes.
+    fn pieces(&mut self, bits: usize) -> Vec<Piece<'_>> {
+        let (depth, levels) = (self.span.depth() + bits, self.levels - bits);
+        let piece = |buckets| {
+            let levels = Vec::with_capacity(levels);
+            Piece { depth, levels, buckets, dirty: Vec::new(), root: None }
+        };
+        let mut pieces: Vec<_> = self.buckets.chunks_mut(1 << levels).map(piece).collect();
+        let mut rest = self.pairs.get_mut(1 << bits..).unwrap_or_default();
+        for level in 0..levels {
+            let (own, below) = rest.split_at_mut(1 << (bits + level));
+            rest = below;
+            for (piece, pairs) in pieces.iter_mut().zip(own.chunks_mut(1 << level)) {
+                piece.levels.push(pairs);
+            }
+        }
+        pieces
+    }
+
+    /// Before the first leaves: for as many as there will be.
+    fn make_room(&mut self, changes: &[Change]) {
+        if self.leaves == 0 {
+            let leaves = changes.iter().filter(|change| change.hash.is_some()).count();
+            while leaves > FULL << self.levels && self.levels < LEVELS {
+                self.divide();
+            }
+        }
+    }
+
+    /// If buckets have become too full there are more, and all are dirty.
+    fn grow(&mut self) -> bool {
+        let levels = self.levels;
         while self.leaves > FULL << self.levels && self.levels < LEVELS {
-            self.grow();
-            grown = true;
+            self.divide();
         }
+        let grown = self.levels > levels;
         if grown {
-            dirty = (0..self.buckets.len() as u32).collect();
+            self.dirty = (0..self.buckets.len() as u32).collect();
         }
-        self.hash(dirty, jobs);
+        grown
     }
 
     /// Divides every bucket.
-    fn grow(&mut self) {
+    fn divide(&mut self) {
         let shift = 63 - self.levels;
         self.levels += 1;
         let mut buckets = Vec::with_capacity(2 * self.buckets.len());
-        for mut bucket in self.buckets.drain(..) {
+        for bucket in self.buckets.drain(..) {
             let left = |bits: u64| bits >> shift & 1 == 0;
-            let middle = bucket.leaves.partition_point(|(path, _)| left(self.span.bits(path)));
-            let leaves = bucket.leaves.split_off(middle);
-            let middle = bucket.clusters.partition_point(|(word, _)| left(word << self.span.skip));
-            let clusters = bucket.clusters.split_off(middle);
-            bucket.leaves.shrink_to_fit();
-            buckets.extend([bucket, Bucket { leaves, clusters }]);
+            let span = self.span;
+            buckets.extend(
+                bucket.divide(|path| left(span.bits(path)), |word| left(word << span.skip)),
+            );
         }
         self.buckets = buckets;
-        self.heap.resize(2 << self.levels, EMPTY);
-    }
-
-    /// Computes the hashes of these buckets and of all above.
-    fn hash(&mut self, mut dirty: Vec<u32>, jobs: &mut Jobs) {
-        jobs.clear();
-        let mut items = Vec::new();
-        let nodes: Vec<u32> = dirty
-            .iter()
-            .map(|index| self.buckets[*index as usize].lay_out(&mut items, jobs))
-            .collect();
-        jobs.run();
-        for (index, node) in dirty.iter_mut().zip(nodes) {
-            *index += 1 << self.levels;
-            self.heap[*index as usize] = *jobs.hash(node);
-        }
-        for level in (0..self.levels).rev() {
-            dirty.iter_mut().for_each(|at| *at /= 2);
-            dirty.dedup();
-            jobs.heap(&mut self.heap, &dirty, self.span.depth() + level);
-        }
+        self.pairs.resize(1 << self.levels, Pair::EMPTY);
     }
 
     /// All leaves, in order; only for small ones.
-    fn into_leaves(self) -> impl Iterator<Item = Leaf> {
+    pub(super) fn into_leaves(self) -> impl Iterator<Item = Leaf> {
         self.buckets.into_iter().flat_map(|bucket| bucket.leaves)
     }
 }
 
-/// The first word of a path.
-fn word(path: &Path) -> u64 {
-    u64::from_be_bytes(path.as_chunks::<8>().0[0])
+/// Applies changes to a piece, and computes its hashes.
+fn work(mut piece: Piece<'_>, changes: &[Change], map: Map, jobs: &mut Jobs) -> Done {
+    let groups = map.groups(changes, piece.buckets.len());
+    warm::for_update(groups.map(|(index, group)| (&piece.buckets[index], group)));
+    let mut undo = Vec::with_capacity(changes.len());
+    let count = change(piece.buckets, &mut piece.dirty, changes, map, &mut undo);
+    if !piece.dirty.is_empty() {
+        piece.hash(jobs);
+    }
+    Done { undo, count, root: piece.root }
 }
 
-impl Bucket {
-    fn count(&self) -> usize {
-        let clusters = self.clusters.iter().map(|(_, cluster)| cluster.leaves);
-        self.leaves.len() + clusters.sum::<usize>()
+/// Applies changes to buckets, and adds those that they change to `dirty`. Gives how many leaves
+/// there are more, and how many fewer.
+fn change(
+    buckets: &mut [Bucket],
+    dirty: &mut Vec<u32>,
+    changes: &[Change],
+    map: Map,
+    undo: &mut Vec<Change>,
+) -> [usize; 2] {
+    let [mut more, mut fewer] = [0; 2];
+    for (index, group) in map.groups(changes, buckets.len()) {
+        let bucket = &mut buckets[index];
+        fewer += bucket.count();
+        if bucket.update(group, undo, map.may_cluster()) {
+            dirty.push(index as u32);
+        }
+        more += bucket.count();
     }
-
-    fn update(
-        &mut self,
-        mut changes: &[Change],
-        undo: &mut Vec<Change>,
-        jobs: &mut Jobs,
-        may_cluster: bool,
-    ) {
-        while let Some(first) = changes.first() {
-            let own = word(&first.path);
-            let index = self.clusters.partition_point(|(word, _)| *word < own);
-            let next = self.clusters.get(index).map(|(word, _)| *word);
-            let group = match next {
-                Some(next) if next == own => changes.partition_point(|c| word(&c.path) == own),
-                Some(next) => changes.partition_point(|c| word(&c.path) < next),
-                None => changes.len(),
-            };
-            let (group, rest) = changes.split_at(group);
-            changes = rest;
-            match next == Some(own) {
-                true => self.update_cluster(index, group, undo, jobs),
-                false => self.merge(group, undo),
-            }
-        }
-        if may_cluster && self.leaves.len() > CROWDED {
-            self.cluster(jobs);
-        }
-    }
-
-    fn update_cluster(
-        &mut self,
-        index: usize,
-        changes: &[Change],
-        undo: &mut Vec<Change>,
-        jobs: &mut Jobs,
-    ) {
-        let (_, cluster) = &mut self.clusters[index];
-        cluster.update(changes, undo, jobs);
-        if cluster.leaves < SMALL {
-            let (word, cluster) = self.clusters.remove(index);
-            let at = self.leaves.partition_point(|(path, _)| self::word(path) < word);
-            self.leaves.splice(at..at, cluster.into_leaves());
-        }
-    }
-
-    /// Applies changes to the leaves.
-    fn merge(&mut self, changes: &[Change], undo: &mut Vec<Change>) {
-        if changes.len() > 16 && changes.len() > self.leaves.len() / 8 {
-            return self.merge_many(changes, undo);
-        }
-        for Change { path, hash } in changes {
-            let at = self.leaves.binary_search_by(|(other, _)| other.cmp(path));
-            let before = match (at, hash) {
-                (Ok(index), Some(hash)) => Some(mem::replace(&mut self.leaves[index].1, *hash)),
-                (Ok(index), None) => Some(self.leaves.remove(index).1),
-                (Err(index), Some(hash)) => {
-                    self.leaves.insert(index, (*path, *hash));
-                    None
-                }
-                (Err(_), None) => continue,
-            };
-            undo.push(Change { path: *path, hash: before });
-        }
-    }
-
-    fn merge_many(&mut self, changes: &[Change], undo: &mut Vec<Change>) {
-        let mut old = mem::take(&mut self.leaves).into_iter().peekable();
-        for Change { path, hash } in changes {
-            while let Some(leaf) = old.next_if(|(other, _)| other < path) {
-                self.leaves.push(leaf);
-            }
-            let before = old.next_if(|(other, _)| other == path).map(|(_, hash)| hash);
-            if before.is_some() || hash.is_some() {
-                undo.push(Change { path: *path, hash: before });
-            }
-            self.leaves.extend(hash.map(|hash| (*path, hash)));
-        }
-        self.leaves.extend(old);
-    }
-
-    /// Takes out leaves that agree in the first word, if there are many.
-    fn cluster(&mut self, jobs: &mut Jobs) {
-        let leaves = mem::take(&mut self.leaves);
-        for group in leaves.chunk_by(|(a, _), (b, _)| word(a) == word(b)) {
-            let [(first, _), ..] = group else { continue };
-            if group.len() < CLUSTER {
-                self.leaves.extend_from_slice(group);
-                continue;
-            }
-            let own = word(first);
-            let change = |(path, hash): &Leaf| Change { path: *path, hash: Some(*hash) };
-            let changes: Vec<_> = group.iter().map(change).collect();
-            let mut cluster = Box::new(Dense::new(Span::CLUSTER));
-            cluster.update(&changes, &mut Vec::new(), jobs);
-            let at = self.clusters.partition_point(|(word, _)| *word < own);
-            self.clusters.insert(at, (own, cluster));
-        }
-    }
-
-    /// Lays out the subtree for hashing.
-    fn lay_out(&self, items: &mut Vec<(Path, u32)>, jobs: &mut Jobs) -> u32 {
-        items.clear();
-        items.extend(self.leaves.iter().map(|(path, hash)| (*path, jobs.known(*hash))));
-        for (word, cluster) in &self.clusters {
-            let mut path = [0; 40];
-            path[..8].copy_from_slice(&word.to_be_bytes());
-            let at = items.partition_point(|(other, _)| *other < path);
-            items.insert(at, (path, jobs.known(cluster.root())));
-        }
-        jobs.subtree(items)
-    }
+    [more, fewer]
 }

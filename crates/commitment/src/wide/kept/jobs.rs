@@ -2,16 +2,19 @@
 
 use banyan_wide_proof::{EMPTY, Hash};
 
-use super::super::{
-    batch::{BatchHasher, Lanes, Mode},
-    forest::INNER_KEYS,
+use super::{
+    super::{
+        batch::{BatchHasher, Lanes, Mode},
+        forest::INNER_KEYS,
+    },
+    piece::Pair,
 };
 
 /// A path in the tree, filled up with zeros.
 pub(super) type Path = [u8; 40];
 
 /// How many bits two paths have in common at their beginning.
-pub(super) fn common(a: &Path, b: &Path) -> usize {
+fn common(a: &Path, b: &Path) -> usize {
     let (a, b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
     for (index, (a, b)) in a.iter().zip(b).enumerate() {
         let differing = u64::from_be_bytes(*a) ^ u64::from_be_bytes(*b);
@@ -22,10 +25,6 @@ pub(super) fn common(a: &Path, b: &Path) -> usize {
     320
 }
 
-fn bit(path: &Path, depth: usize) -> bool {
-    path.get(depth / 8).is_some_and(|byte| byte >> (7 - depth % 8) & 1 == 1)
-}
-
 /// Subtrees to be hashed, level by level.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
@@ -33,42 +32,59 @@ pub(super) struct Jobs {
     hashes: Vec<Hash>,
     /// Left, right and the node itself, by depth.
     levels: Vec<Vec<[u32; 3]>>,
+    /// Of the subtree being laid out: what stands left of its last node, each with the depth where
+    /// it parts from what follows.
+    lefts: Vec<(u32, usize)>,
+    /// The last node, and the path of its last leaf.
+    last: Option<(u32, Path)>,
     blocks: Vec<[u8; 64]>,
     out: Vec<Hash>,
     lanes: Lanes,
 }
 
 impl Jobs {
-    pub(super) fn known(&mut self, hash: Hash) -> u32 {
+    fn known(&mut self, hash: Hash) -> u32 {
         self.hashes.push(hash);
         self.hashes.len() as u32 - 1
     }
 
-    /// The tree of `leaves`, in order of path and at least one.
-    pub(super) fn subtree(&mut self, leaves: &[(Path, u32)]) -> u32 {
-        let (first, last) = match leaves {
-            [] => return self.known(EMPTY),
-            [(_, leaf)] => return *leaf,
-            [(first, _), .., (last, _)] => (first, last),
-        };
-        let depth = common(first, last);
-        let middle = match leaves {
-            [_, _] => 1,
-            _ => leaves.partition_point(|(path, _)| !bit(path, depth)),
-        };
-        let (left, right) = leaves.split_at(middle);
-        let (left, right) = (self.subtree(left), self.subtree(right));
-        let node = self.known(EMPTY);
-        if self.levels.len() <= depth {
-            self.levels.resize_with(depth + 1, Vec::new);
+    /// The next leaf, in order of path, of the subtree being laid out.
+    pub(super) fn leaf(&mut self, path: &Path, hash: &Hash) {
+        let leaf = self.known(*hash);
+        if let Some((last, before)) = self.last.replace((leaf, *path)) {
+            let depth = common(&before, path);
+            let left = self.close(last, depth + 1);
+            self.lefts.push((left, depth));
         }
-        self.levels[depth].push([left, right, node]);
+    }
+
+    /// The subtree of the leaves that were given.
+    pub(super) fn subtree(&mut self) -> u32 {
+        match self.last.take() {
+            Some((last, _)) => self.close(last, 0),
+            None => self.known(EMPTY),
+        }
+    }
+
+    /// Joins `node` with what stands left of it and parts from it at `depth` or below.
+    fn close(&mut self, mut node: u32, depth: usize) -> u32 {
+        while let Some((left, parts)) = self.lefts.pop_if(|(_, parts)| *parts >= depth) {
+            let inner = self.known(EMPTY);
+            if self.levels.len() <= parts {
+                self.levels.resize_with(parts + 1, Vec::new);
+            }
+            self.levels[parts].push([left, node, inner]);
+            node = inner;
+        }
         node
     }
 
     /// Computes all, the deepest first.
     pub(super) fn run(&mut self) {
         for (depth, jobs) in self.levels.iter_mut().enumerate().rev() {
+            if jobs.is_empty() {
+                continue;
+            }
             let hash = |node: u32| &self.hashes[node as usize];
             self.blocks.clear();
             self.blocks
@@ -85,27 +101,23 @@ impl Jobs {
         &self.hashes[node as usize]
     }
 
-    /// Hashes the nodes `dirty` of one level of a heap, whose nodes are at `depth`, from their
-    /// children.
-    pub(super) fn heap(&mut self, heap: &mut [Hash], dirty: &[u32], depth: usize) {
+    /// The hashes of nodes at `depth` from their children.
+    pub(super) fn pairs<'a>(
+        &mut self,
+        depth: usize,
+        pairs: impl Iterator<Item = &'a Pair>,
+    ) -> &[Hash] {
         self.blocks.clear();
-        let both = |at: u32| {
-            let children = &heap[2 * at as usize..2 * at as usize + 2];
-            (children[0] != EMPTY && children[1] != EMPTY)
-                .then(|| words(&children[0], &children[1]))
-        };
-        self.blocks.extend(dirty.iter().filter_map(|at| both(*at)));
+        self.blocks.extend(pairs.map(Pair::block));
         self.out.resize(self.blocks.len(), EMPTY);
         self.lanes.hash(Mode::Keyed(&INNER_KEYS[depth]), &self.blocks, &mut self.out);
-        let mut hashes = self.out.iter();
-        for at in dirty {
-            let [left, right] = [heap[2 * *at as usize], heap[2 * *at as usize + 1]];
-            heap[*at as usize] = match (left == EMPTY, right == EMPTY) {
-                (true, _) => right,
-                (_, true) => left,
-                _ => hashes.next().copied().unwrap_or(EMPTY),
-            };
+        for (block, hash) in self.blocks.iter().zip(&mut self.out) {
+            // A half alone stands for both.
+            if let [EMPTY, other] | [other, EMPTY] = block.as_chunks::<32>().0 {
+                *hash = *other;
+            }
         }
+        &self.out
     }
 
     /// Forgets the subtrees.

@@ -1,13 +1,21 @@
 //! The whole tree in memory, kept from block to block.
 //!
-//! Sixteen parts, each a heap of hashes above small buckets of leaves (`dense`), of which path and
-//! hash are kept, about a hundred bytes a leaf. A block changes its buckets, then level by level all
-//! that is above them (`jobs`). It is done in place; what undoes it is kept for the last blocks, so
-//! that siblings and reorgs cost as much as the blocks that they take back.
+//! Sixteen parts, each a heap of hashes (`dense`) above small buckets of leaves (`bucket`), of which
+//! path and hash are kept, about a hundred bytes a leaf. The slots of a contract that has many are a
+//! heap of their own in one of the buckets. A block changes its buckets, then level by level all
+//! that is above them: first the heaps of contracts, all of a part together (`piece`, `jobs`). A heap
+//! with many changes, be it a part or a contract, is divided into pieces below some level, which
+//! are done side by side. Hardly anything of it is in the processor's caches, so what will be used is
+//! read ahead (`warm`). It is done in place; what undoes it is kept for the last blocks, so that
+//! siblings and reorgs cost as much as the blocks that they take back. Leaves that a block lists
+//! and leaves as they are, as accounts whose slots change, cost a look.
 
+mod bucket;
 mod dense;
 mod fill;
 mod jobs;
+mod piece;
+mod warm;
 
 use std::collections::VecDeque;
 
@@ -19,6 +27,7 @@ use banyan_wide_proof::{Context, EMPTY, Hash, account_record};
 use dense::{Change, Dense, Span};
 use fill::Walk;
 use jobs::Jobs;
+use piece::{Pair, join};
 use rayon::prelude::*;
 
 use super::{
@@ -96,7 +105,7 @@ impl WideTree {
         while self.history.len() > index {
             if let Some((before, undo)) = self.history.pop_back() {
                 self.apply(&undo);
-                self.root = before;
+                debug_assert_eq!(self.root, before, "what undoes a block gives the root before");
             }
         }
         true
@@ -153,16 +162,12 @@ impl WideTree {
 
     /// Computes the root from those of the parts.
     fn join_parts(&mut self) {
-        let mut heap = [EMPTY; 2 * PARTS];
-        for (hash, part) in heap[PARTS..].iter_mut().zip(&self.parts) {
-            *hash = part.tree.root();
+        let mut pairs = [Pair::EMPTY; PARTS];
+        for (node, part) in (PARTS..).zip(&self.parts) {
+            pairs[node / 2].set(node, &part.tree.root());
         }
-        let mut jobs = Jobs::default();
-        for level in (0..PART_BITS).rev() {
-            let nodes: Vec<u32> = (1 << level..2 << level).collect();
-            jobs.heap(&mut heap, &nodes, level);
-        }
-        self.root = B256::from(heap[1]);
+        join(&mut pairs, PART_BITS, 0, &mut Jobs::default());
+        self.root = B256::from(pairs[0].odd());
     }
 }
 
