@@ -40,6 +40,9 @@ pub(crate) fn spawn(mut chain: Chain, inbox: Receiver<Event>) -> std::io::Result
     std::thread::Builder::new().name("chain".into()).spawn(move || {
         let end = run(&mut chain, &inbox);
         let result = if matches!(end, End::Abort) { Ok(()) } else { chain.persist_all() };
+        if let Some(preloader) = &mut chain.preloader {
+            preloader.stop();
+        }
         chain.persister.stop();
         if let Some(worker) = &mut chain.root_worker {
             worker.stop();

@@ -15,6 +15,7 @@ use crate::{
     ChainError, ChainView, ExecutedBlock, ForkchoiceError, OpenError,
     event_loop::{Event, spawn},
     machine::Chain,
+    preload::Prepared,
 };
 
 /// Requests that may wait for the chain thread.
@@ -119,6 +120,7 @@ pub struct ChainHandle {
     changes: broadcast::Sender<Arc<CanonicalChange>>,
     thread: Arc<Mutex<Option<std::thread::JoinHandle<()>>>>,
     stopping: Arc<AtomicBool>,
+    prepared: Prepared,
 }
 
 impl ChainHandle {
@@ -141,15 +143,17 @@ impl ChainHandle {
     ) -> Result<Self, OpenError> {
         let mut chain = Chain::open(Arc::clone(&spec), database, config)?;
         chain.replay_journal(progress)?;
+        chain.preload()?;
         let executor = Arc::clone(&chain.executor);
         let published = Arc::clone(&chain.published);
         let changes = chain.changes.clone();
         let stopping = Arc::clone(&chain.stopping);
+        let prepared = Arc::clone(&chain.prepared);
         let (events, inbox) = bounded(QUEUE);
         let thread = spawn(chain, inbox)
             .map_err(|error| ChainError::Fault(format!("cannot start a thread: {error}")))?;
         let thread = Arc::new(Mutex::new(Some(thread)));
-        Ok(Self { spec, executor, events, published, changes, thread, stopping })
+        Ok(Self { spec, executor, events, published, changes, thread, stopping, prepared })
     }
 
     /// Writes everything to the database and stops the threads. Blocks until done. Requests that
@@ -181,6 +185,12 @@ impl ChainHandle {
     pub fn is_running(&self) -> bool {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Waits until the state's tree, which is read into memory after a start if it fits, is there: for
+    /// benchmarks. Blocks; not for async code.
+    pub fn wait_until_prepared(&self) {
+        self.prepared.wait();
     }
 
     /// Validates a block and makes it the head (`import`). Blocks; not for async code.

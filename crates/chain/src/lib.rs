@@ -23,6 +23,7 @@ mod insert;
 mod invalid;
 mod machine;
 mod persist;
+mod preload;
 mod recovery;
 mod replay;
 mod reveal;

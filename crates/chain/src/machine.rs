@@ -14,8 +14,14 @@ use tokio::sync::broadcast;
 
 use crate::{
     CanonicalChange, ChainConfig, ChainError, ChainView, Commitments, ExecutedBlock,
-    buffer::OrphanBuffer, difficulty::TotalDifficulties, invalid::InvalidCache, persist::Persister,
-    roots::RootWorker, tree::BlockTree, view::reverse_layer,
+    buffer::OrphanBuffer,
+    difficulty::TotalDifficulties,
+    invalid::InvalidCache,
+    persist::Persister,
+    preload::{Preloader, Prepared},
+    roots::RootWorker,
+    tree::BlockTree,
+    view::reverse_layer,
 };
 
 /// Retries when the database moves under a read; each waits for the write in flight.
@@ -44,6 +50,9 @@ pub(crate) struct Chain {
     pub(crate) commitments: Commitments,
     /// Computes the roots of a chain whose headers lag; `None` on others.
     pub(crate) root_worker: Option<RootWorker>,
+    /// Reads the tries of other chains at a start.
+    pub(crate) preloader: Option<Preloader>,
+    pub(crate) prepared: Prepared,
     /// Makes acknowledged heads durable; `None` if that was not asked for.
     pub(crate) journal: Option<Journal>,
     pub(crate) published: Arc<ArcSwap<ChainView>>,

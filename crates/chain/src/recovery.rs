@@ -24,6 +24,7 @@ use crate::{
     invalid::InvalidCache,
     machine::Chain,
     persist::Persister,
+    preload::Prepared,
     roots::{RootWorker, check_keys},
     tree::BlockTree,
 };
@@ -62,7 +63,11 @@ impl Chain {
         let (labels, known) = ((safe.clone(), finalized.clone()), commitments.clone());
         let view = ChainView::new(db.clone(), &tree, labels.0, labels.1, known);
         let published = Arc::new(ArcSwap::from_pointee(view));
-        let spawn = |roots| RootWorker::spawn(roots, config.root_memory, Arc::clone(&published));
+        let prepared = Prepared::default();
+        let spawn = |roots| {
+            let (view, prepared) = (Arc::clone(&published), Arc::clone(&prepared));
+            RootWorker::spawn(roots, config.root_memory, view, prepared)
+        };
         let root_worker =
             commitments.lagging().cloned().map(spawn).transpose().map_err(no_thread)?;
         let journal = match config.durability {
@@ -86,6 +91,8 @@ impl Chain {
             persister,
             commitments,
             root_worker,
+            preloader: None,
+            prepared,
             journal,
             published,
             changes: broadcast::channel(CHANGES_KEPT).0,

@@ -7,9 +7,9 @@ use banyan_commitment::{
 };
 use banyan_primitives::{B256, BlockRef, trie::HashedDiff};
 use banyan_state::SharedView;
-use banyan_storage::{Database, Table};
+use banyan_storage::Database;
 
-use crate::{ChainError, ChainView, Roots, commit::merged, tree::Branch};
+use crate::{ChainError, ChainView, Roots, commit::merged, preload::is_too_large, tree::Branch};
 
 /// Blocks that the tree can be taken back.
 const KEPT: usize = 64;
@@ -42,7 +42,7 @@ impl RootTree {
         view: &ChainView,
         go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), ChainError> {
-        if !self.is_too_large()? {
+        if !is_too_large(&self.db, LEAF, self.memory)? {
             let tip = view.tip()?;
             self.tree = WideTree::build_while(&SharedView::new(&tip, 0), KEPT, go_on)?;
         }
@@ -68,7 +68,7 @@ impl RootTree {
         let tip = SharedView::new(&tip, 0);
         self.misses += 1;
         let wanted = self.tree.is_none() || self.misses >= MISSES;
-        if !wanted || self.is_too_large()? {
+        if !wanted || is_too_large(&self.db, LEAF, self.memory)? {
             return Ok(wide_root(&tip, &change)?.root);
         }
         self.tree = None;
@@ -117,14 +117,6 @@ impl RootTree {
             };
         }
         Ok(None)
-    }
-
-    fn is_too_large(&self) -> Result<bool, ChainError> {
-        let stats = self.db.stats()?;
-        let state = [Table::HashedAccounts, Table::HashedStorages];
-        let entries = stats.tables.iter().filter(|stats| state.contains(&stats.table));
-        let leaves: u64 = entries.map(|stats| stats.entries).sum();
-        Ok(leaves.saturating_mul(LEAF) > self.memory)
     }
 }
 

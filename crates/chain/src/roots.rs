@@ -13,7 +13,7 @@ use banyan_primitives::{B256, B256Map, BlockRef, StateSource};
 use banyan_storage::{BlockRead, Database};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{ChainError, ChainView, machine::Chain, root_tree::RootTree};
+use crate::{ChainError, ChainView, machine::Chain, preload::Prepared, root_tree::RootTree};
 
 /// What is known of the roots of a `wide` chain, and what its headers carry of it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -224,13 +224,14 @@ impl RootWorker {
         roots: Roots,
         memory: u64,
         published: Arc<ArcSwap<ChainView>>,
+        prepared: Prepared,
     ) -> std::io::Result<Self> {
         let params = roots.params;
         let tree = RootTree::new(roots.db.clone(), roots.clone(), memory);
         // Further behind than the lag, whoever brings another block waits.
         let (jobs, inbox) = bounded(usize::try_from(params.lag).unwrap_or(usize::MAX).min(64));
         let (ring, done) = bounded(1);
-        let worker = Worker { roots: roots.clone(), tree, published, inbox, ring };
+        let worker = Worker { roots: roots.clone(), tree, published, prepared, inbox, ring };
         let thread =
             std::thread::Builder::new().name("roots".into()).spawn(move || worker.run())?;
         Ok(Self { roots, jobs: Some(jobs), done, thread: Some(thread) })
@@ -261,6 +262,7 @@ struct Worker {
     roots: Roots,
     tree: RootTree,
     published: Arc<ArcSwap<ChainView>>,
+    prepared: Prepared,
     inbox: Receiver<BlockRef>,
     ring: Sender<()>,
 }
@@ -289,6 +291,7 @@ impl Worker {
             Ok(()) => tracing::debug!(elapsed = ?started.elapsed(), "the state's tree is ready"),
             Err(error) => tracing::warn!(%error, "the state's tree could not be built"),
         }
+        let _ = self.prepared.set(());
     }
 
     /// Enters the root after a block, or why there is none; false if the chain has moved meanwhile,
@@ -311,6 +314,7 @@ impl Drop for Worker {
     /// Also by a panic: nobody waits for it then.
     fn drop(&mut self) {
         self.roots.stop();
+        let _ = self.prepared.set(());
     }
 }
 

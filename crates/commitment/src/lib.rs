@@ -25,6 +25,7 @@ mod root;
 mod subtree;
 mod tree;
 mod update;
+mod walk;
 pub mod wide;
 mod witness;
 
@@ -33,5 +34,6 @@ pub use memory::{MemoryTrie, StoredNodes};
 pub use proof::{AccountProof, StorageProof, account_proof};
 pub use rebuild::{rebuild, rebuild_storage};
 pub use root::{RootOutput, StorageRoot, state_root, storage_root, storage_root_after};
-pub use tree::Trees;
+pub use tree::{Filled, Trees};
+pub use walk::Walk;
 pub use witness::{Touched, TouchedAccount, witness};

@@ -3,7 +3,7 @@
 
 mod common;
 
-use banyan_commitment::{MemoryTrie, Trees, rebuild, state_root};
+use banyan_commitment::{Filled, MemoryTrie, Trees, Walk, rebuild, state_root};
 use banyan_primitives::{
     B256,
     trie::{HashedDiff, HashedStorageDiff},
@@ -34,6 +34,7 @@ fn check(run: Run) {
     let pool = Pool::new(rng, run.shape, run.keys);
     let trees = Trees::new(run.budget);
     let mut states = vec![MemoryTrie::default()];
+    let mut walk = Walk::all(rng.random_range(1..40));
     for block in 0..run.blocks {
         let back =
             if rng.random_ratio(3, 4) { 0 } else { rng.random_range(0..states.len().min(5)) };
@@ -44,6 +45,9 @@ fn check(run: Run) {
         if rng.random() {
             let touched = touched(rng, &pool, &diff);
             trees.reveal(&state, &touched).expect("a sound state");
+        }
+        if rng.random() {
+            trees.fill(&state, &mut walk).expect("a sound state");
         }
         let before = before(rng, &state, &diff);
         let output = trees.state_root_knowing(&state, &diff, before).expect("a sound state");
@@ -164,6 +168,27 @@ fn threads_may_ask_for_siblings_at_the_same_time() {
         let nodes = state_root(&state, diff).expect("a sound state").nodes;
         state.apply(diff, &nodes);
     }
+}
+
+#[test]
+fn filling_ends_with_all_in_memory_or_with_the_budget() {
+    let rng = &mut rng(11);
+    let pool = Pool::new(rng, Shape::Uniform, 2000);
+    let mut state = MemoryTrie::default();
+    let diff = pool.block(rng, &state, 1500);
+    let nodes = state_root(&state, &diff).expect("a sound state").nodes;
+    state.apply(&diff, &nodes);
+    let mut full = 0;
+    for budget in [usize::MAX, 100_000] {
+        let (trees, mut walk) = (Trees::new(budget), Walk::all(20));
+        while trees.fill(&state, &mut walk).expect("a sound state") == Filled::Some {}
+        let bytes = trees.bytes();
+        full = full.max(bytes);
+        assert!(bytes <= budget && bytes >= full.min(budget / 8 * 7), "{bytes} of {budget}");
+    }
+    let leaves = state.accounts().len()
+        + pool.accounts.iter().filter_map(|key| state.slots(key)).map(|it| it.len()).sum::<usize>();
+    assert!(full > leaves * 80, "{full} bytes for {leaves} leaves");
 }
 
 /// Blocks that touch other keys each: what was not used for long is let go, and not all of it.

@@ -8,11 +8,13 @@
 //! together, so that their levels are hashed together, too. What undoes a patch is kept for a while
 //! (`past`), so that siblings and reorgs find the tree in memory.
 //!
+//! At a start all of it is brought into memory, part by part, beside everything else (`fill`).
 //! What is not in memory is read from flat state and stored nodes (`load`), as `crate::update`
 //! does, which is the plain oracle of this.
 
 mod apply;
 mod compute;
+mod fill;
 mod hash;
 mod hashes;
 #[cfg(target_arch = "x86_64")]
@@ -28,4 +30,5 @@ mod trees;
 mod update;
 mod warm;
 
+pub use fill::Filled;
 pub use trees::Trees;

@@ -34,16 +34,16 @@ const MAX_PATCHES: usize = 8;
 /// than where the parent's state is read.
 #[derive(Debug)]
 pub struct Trees {
-    budget: usize,
+    pub(super) budget: usize,
     /// Never held while anything is read or computed: both may wait for other threads.
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct State {
+pub(super) struct State {
     /// Whoever computes or reads ahead holds it, too. Mostly nobody does when a patch is applied, and
     /// the nodes are changed in place; else those on the way are copied.
-    accounts: Arc<Trie>,
+    pub(super) accounts: Arc<Trie>,
     /// Batches applied.
     epoch: u32,
     /// How many of the last batches are kept.
@@ -119,7 +119,7 @@ impl Trees {
     fn go_back<S: TrieSource + Sync>(&self, parent: &S, root: B256) {
         let (accounts, undo) = {
             let state = self.lock();
-            if state.accounts.root == root || state.patches.iter().any(|it| it.root == root) {
+            if state.is_near(root) {
                 return;
             }
             let Some(undo) = state.past.back_to(root) else { return };
@@ -160,8 +160,7 @@ impl Trees {
         let root = reader::Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
         let (accounts, reads) = {
             let mut state = self.lock();
-            let ahead = state.patches.iter().any(|patch| patch.root == root);
-            if state.accounts.root != root && !ahead {
+            if !state.is_near(root) {
                 return Ok(());
             }
             state.at(root, self.budget)
@@ -183,14 +182,24 @@ impl Trees {
         self.lock().accounts.bytes
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    /// True if the tree stands at the state with this root, or one patch before it.
+    pub(super) fn is_near(&self, root: B256) -> bool {
+        self.accounts.root == root || self.patches.iter().any(|patch| patch.root == root)
+    }
+
+    /// True if nothing of any state is in memory.
+    pub(super) fn is_empty(&self) -> bool {
+        self.accounts.top.is_none() && self.patches.is_empty()
+    }
+
     /// The tree at the state with this root.
-    fn at(&mut self, root: B256, budget: usize) -> (Arc<Trie>, Arc<Reads>) {
+    pub(super) fn at(&mut self, root: B256, budget: usize) -> (Arc<Trie>, Arc<Reads>) {
         if self.accounts.root != root {
             self.move_to(root, budget);
         }
@@ -224,7 +233,7 @@ impl State {
         rayon::spawn(|| drop(old)); // it may be large
     }
 
-    fn apply(&mut self, patch: BlockPatch, budget: usize) {
+    pub(super) fn apply(&mut self, patch: BlockPatch, budget: usize) {
         let BlockPatch { accounts: (mut patch, trie), storage } = patch;
         self.epoch += 1;
         let oldest = self.epoch.saturating_sub(self.window);

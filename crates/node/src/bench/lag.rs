@@ -68,6 +68,8 @@ async fn measure(
         prepared.open(&directory.path().join(name), chain)
     };
     let mut pair = Pair { builder: open("builder")?, verifier: open("verifier")? };
+    pair.builder.wait_until_prepared().await?;
+    pair.verifier.wait_until_prepared().await?;
     let burst = 3 * replay.lag.unwrap_or_default();
     let mut result = LagResult { workload, ..Default::default() };
     for _ in 0..replay.blocks {

@@ -126,6 +126,9 @@ async fn replay(
 ) -> Result<WorkloadResult, NodeError> {
     let directory = temporary_directory(config)?;
     let stack = prepared.open(directory.path(), config.chain(Durability::Process))?;
+    let starting = Instant::now();
+    stack.wait_until_prepared().await?;
+    let prepare = starting.elapsed();
     let blocks = &prepared.blocks;
     let before = Phases::read(metrics);
     let cpu_before = cpu_seconds().unwrap_or_default();
@@ -145,6 +148,7 @@ async fn replay(
         gas: blocks.iter().map(|block| block.gas_used).sum(),
         head,
         latencies,
+        prepare,
         drain: draining.elapsed(),
         cpu: Duration::from_secs_f64((cpu_seconds().unwrap_or_default() - cpu_before).max(0.0)),
         bytes_written: bytes_written().unwrap_or_default().saturating_sub(written_before),
@@ -243,6 +247,14 @@ impl Stack {
     pub(super) async fn finish_build(&self, job: &Job) -> Result<BuiltBlock, NodeError> {
         let Job { id, number, timestamp } = job;
         Ok(self.engine.finish_block(id, *number, *timestamp, parent_beacon_root()).await?)
+    }
+
+    /// Waits until the state's tree is in memory, as it is a while after a node's start.
+    pub(super) async fn wait_until_prepared(&self) -> Result<(), NodeError> {
+        let chain = self.chain.clone();
+        tokio::task::spawn_blocking(move || chain.wait_until_prepared())
+            .await
+            .map_err(|error| NodeError::Bench(error.to_string()))
     }
 
     /// Writes everything and stops. Returns the head's hash.

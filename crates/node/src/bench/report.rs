@@ -34,6 +34,8 @@ pub(super) struct WorkloadResult {
     pub(super) head: B256,
     /// newPayload + forkchoiceUpdated of each block.
     pub(super) latencies: Vec<Duration>,
+    /// Before the first block: until the state's tree was in memory.
+    pub(super) prepare: Duration,
     /// From the last answer until everything is written and the threads have ended.
     pub(super) drain: Duration,
     /// Processor time of the process, driver included, drain included.
@@ -126,6 +128,7 @@ impl WorkloadResult {
             "head": self.head,
             "rootClass": "R0",
             "durabilityClass": "D1",
+            "prepareSeconds": self.prepare.as_secs_f64(),
             "answerSeconds": answer,
             "drainSeconds": self.drain.as_secs_f64(),
             "cpuSeconds": self.cpu.as_secs_f64(),
@@ -238,6 +241,7 @@ mod tests {
             gas: 30_000_000,
             head: B256::ZERO,
             latencies: [30, 10, 20].map(Duration::from_millis).to_vec(),
+            prepare: Duration::from_millis(5),
             drain: Duration::from_millis(40),
             cpu: Duration::from_millis(120),
             bytes_written: 6_000,
