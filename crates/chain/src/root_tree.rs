@@ -28,11 +28,13 @@ pub(crate) struct RootTree {
     tree: Option<WideTree>,
     /// Roots since the tree could give one.
     misses: u32,
+    /// The tree could not be built: reading all of the state may take longer than a read may.
+    given_up: bool,
 }
 
 impl RootTree {
     pub(crate) fn new(db: Database, roots: Roots, memory: u64) -> Self {
-        Self { db, roots, memory, tree: None, misses: 0 }
+        Self { db, roots, memory, tree: None, misses: 0, given_up: false }
     }
 
     /// Builds the tree of what is stored, if it fits, before the first root is asked for: that takes
@@ -44,7 +46,8 @@ impl RootTree {
     ) -> Result<(), ChainError> {
         if !is_too_large(&self.db, LEAF, self.memory)? {
             let tip = view.tip()?;
-            self.tree = WideTree::build_while(&SharedView::new(&tip, 0), KEPT, go_on)?;
+            let built = WideTree::build_while(&SharedView::new(&tip, 0), KEPT, go_on);
+            self.tree = built.inspect_err(|_| self.given_up = true)?;
         }
         Ok(())
     }
@@ -64,13 +67,26 @@ impl RootTree {
                 return Ok(root);
             }
         }
+        self.misses += 1;
+        let wanted = !self.given_up && (self.tree.is_none() || self.misses >= MISSES);
+        if wanted && !is_too_large(&self.db, LEAF, self.memory)? {
+            match self.rebuild(view, block) {
+                // The rows may do what the tree cannot.
+                Err(error) if !error.is_stale() => {
+                    tracing::warn!(%error, "the state's tree could not be built");
+                    self.given_up = true;
+                }
+                result => return result,
+            }
+        }
+        let (tip, change) = view.change_from_tip(block)?;
+        Ok(wide_root(&SharedView::new(&tip, 0), &change)?.root)
+    }
+
+    /// The root after a block by a tree of what is stored.
+    fn rebuild(&mut self, view: &ChainView, block: BlockRef) -> Result<B256, ChainError> {
         let (tip, change) = view.change_from_tip(block)?;
         let tip = SharedView::new(&tip, 0);
-        self.misses += 1;
-        let wanted = self.tree.is_none() || self.misses >= MISSES;
-        if !wanted || is_too_large(&self.db, LEAF, self.memory)? {
-            return Ok(wide_root(&tip, &change)?.root);
-        }
         self.tree = None;
         let mut tree = WideTree::build(&tip, KEPT)?;
         let root = tree.advance(&tip, &change)?;
@@ -165,14 +181,23 @@ mod tests {
 
     impl Kit {
         fn new(memory: u64) -> Self {
-            let spec = Arc::new(ChainSpec::from_genesis_json(GENESIS).unwrap());
+            Self::open(GENESIS, memory, |_| {})
+        }
+
+        /// After `damage` was done to the database, if any.
+        fn open(genesis: &str, memory: u64, damage: impl FnOnce(&Database)) -> Self {
+            let spec = Arc::new(ChainSpec::from_genesis_json(genesis).unwrap());
             let dir = TempDir::new().unwrap();
             let options = DatabaseOptions { keys: KeyRule::Wide, ..Default::default() };
             let database = Database::open(dir.path(), options).unwrap();
             let chain = Chain::open(spec, database.clone(), ChainConfig::default()).unwrap();
-            let mut roots = RootTree::new(database, chain.roots().unwrap().clone(), memory);
-            roots.prepare(&chain.published.load(), &|| true).unwrap();
+            damage(&database);
+            let roots = RootTree::new(database, chain.roots().unwrap().clone(), memory);
             Self { chain, roots, _dir: dir }
+        }
+
+        fn prepare(&mut self) -> Result<(), ChainError> {
+            self.roots.prepare(&self.chain.published.load(), &|| true)
         }
 
         /// The root after a first block with these changes: that of the tree, and that of the rows.
@@ -196,6 +221,7 @@ mod tests {
     #[test]
     fn a_contract_that_comes_where_a_wei_is_leaves_the_tree_in_memory() {
         let mut kit = Kit::new(1 << 20);
+        kit.prepare().unwrap();
         let contract = Account { nonce: 1, ..Default::default() };
         let created = AccountDiff {
             before: Some(Account { balance: U256::from(1), ..Default::default() }),
@@ -214,6 +240,7 @@ mod tests {
     fn a_tree_that_has_outgrown_memory_is_let_go() {
         for (memory, stays) in [(LEAF * 300, true), (LEAF * 30, false)] {
             let mut kit = Kit::new(memory);
+            kit.prepare().unwrap();
             assert!(kit.roots.tree.is_some(), "the genesis state fits");
             let after = Some(Account { nonce: 1, ..Default::default() });
             let account = |n: u64| Address::from_word(B256::from(U256::from(0x1000 + n)));
@@ -221,6 +248,34 @@ mod tests {
             let accounts = (0..200).map(|n| (account(n), created.clone())).collect();
             let (root, rows) = kit.root_after(&StateDiff { accounts, ..Default::default() });
             assert_eq!((root, kit.roots.tree.is_some()), (rows, stays), "{memory} bytes");
+        }
+    }
+
+    /// As when reading all of it takes too long.
+    #[test]
+    fn where_no_tree_can_be_built_roots_come_from_the_rows() {
+        let account = |n| format!(r#""{}":{{"balance":"0x1"}},"#, Address::repeat_byte(n));
+        let accounts: String = (0..200).map(account).collect();
+        let genesis = GENESIS.replacen(r#""alloc":{"#, &format!(r#""alloc":{{{accounts}"#), 1);
+        // Two slots with the same path, far from what the block changes.
+        let (mut one, value) = (KeyRule::Wide.account(&FUNDED), U256::from(1));
+        one[0] ^= 0x80;
+        let mut other = one;
+        other[31] ^= 1;
+        for is_prepared in [true, false] {
+            let mut kit = Kit::open(&genesis, 1 << 20, |database| {
+                let txn = database.write().unwrap();
+                txn.put_slot(&one, &B256::ZERO, value).unwrap();
+                txn.put_slot(&other, &B256::ZERO, value).unwrap();
+                txn.commit().unwrap();
+            });
+            assert!(!is_prepared || kit.prepare().is_err(), "the damage is noticed");
+            let before = Some(Account { balance: U256::from(1), ..Default::default() });
+            let changed = AccountDiff { before, after: None, wiped: true, ..Default::default() };
+            let accounts = [(FUNDED, changed)].into_iter().collect();
+            let (root, rows) = kit.root_after(&StateDiff { accounts, ..Default::default() });
+            assert_eq!(root, rows);
+            assert!(kit.roots.tree.is_none() && kit.roots.given_up);
         }
     }
 }
