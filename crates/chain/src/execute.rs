@@ -1,5 +1,5 @@
 //! Executes a block on its parent's state and judges what came out. Nobody is told INVALID before
-//! plain sequential execution says so, too.
+//! plain sequential execution says so, too, and the plain root.
 
 use std::{
     collections::BTreeSet,
@@ -7,13 +7,13 @@ use std::{
 };
 
 use banyan_chainspec::ChainSpec;
-use banyan_commitment::state_root;
+use banyan_commitment::{state_root, storage_root};
 use banyan_consensus::{ExecutionResult, InvalidBlock, validate_output};
 use banyan_executor::{
     Along, BlockOutput, Committed, Execution, ExecutionError, execute_block_with_roots,
 };
 use banyan_primitives::{
-    B256, RecoveredBlock, SourceError, StateDiff,
+    B256, MESSAGE_PASSER_TRIE, RecoveredBlock, SourceError, StateDiff,
     trie::{HashedDiff, TrieSource},
 };
 use banyan_state::{Layer, SharedView, StateView};
@@ -140,13 +140,48 @@ impl Chain {
         if let Err(error) = checked {
             return Ok(Err((error, output)));
         }
-        let found = found?;
-        let wait = match self.check_roots(block, parent, &found)? {
+        let mut found = found?;
+        let mut checked = self.check_roots(block, parent, &found)?;
+        if checked.is_err()
+            && let Some(plain) = self.root_plainly(block, parent, &found)?
+        {
+            found = plain;
+            checked = self.check_roots(block, parent, &found)?;
+        }
+        let wait = match checked {
             Ok(wait) => wait,
             Err(error) => return Ok(Err((error, output))),
         };
         let timings = BlockTimings { execute, root: started.elapsed(), wait };
         Ok(Ok(ExecutedBlock::new(block.clone(), output, found.layer, timings)))
+    }
+
+    /// The roots by the walker over what is stored, if the tries in memory led to others: a fault of
+    /// ours. They are forgotten then, as nothing of them leads to the right state.
+    fn root_plainly(
+        &self,
+        block: &RecoveredBlock,
+        parent: &SharedView<'_>,
+        found: &Rooted,
+    ) -> Result<Option<Rooted>, ChainError> {
+        let Some(wrong) = found.state_root else { return Ok(None) };
+        let plain = state_root(parent, &found.layer.state)?;
+        if plain.root == wrong {
+            return Ok(None);
+        }
+        let (number, hash, root) = (block.number(), block.hash(), plain.root);
+        tracing::error!(
+            number, %hash, %root, %wrong,
+            "the tries in memory were wrong about a block; please report this"
+        );
+        metrics::counter!("banyan_trie_mismatches_total").increment(1);
+        let withdrawals_root = match plain.storage_roots.get(&MESSAGE_PASSER_TRIE) {
+            _ if found.withdrawals_root.is_none() => None,
+            Some(changed) => Some(*changed),
+            None => Some(storage_root(parent, MESSAGE_PASSER_TRIE)?),
+        };
+        let layer = found.layer.clone().with_nodes(plain.nodes);
+        Ok(Some(Rooted { layer, state_root: Some(root), withdrawals_root }))
     }
 
     /// How long a root was waited for, if they are right.

@@ -223,6 +223,12 @@ impl ChainView {
         self.tree.branch(block)
     }
 
+    /// The state after a block in memory, or after the persisted tip; stale if the database has gone
+    /// past what is below the block.
+    pub(crate) fn state_in_memory(&self, block: BlockRef) -> Result<StateView, ChainError> {
+        Ok(StateView::new(&self.db, self.tree.branch(block).layers(), block)?)
+    }
+
     /// The state of the persisted tip, whatever block that is by now.
     pub(crate) fn tip(&self) -> Result<StateView, ChainError> {
         tip_view(&self.db)

@@ -3,7 +3,7 @@
 
 mod common;
 
-use banyan_commitment::{Filled, MemoryTrie, Trees, Walk, rebuild, state_root};
+use banyan_commitment::{Filled, MemoryTrie, RootOutput, Trees, Walk, rebuild, state_root};
 use banyan_primitives::{
     B256,
     trie::{HashedDiff, HashedStorageDiff},
@@ -189,6 +189,84 @@ fn filling_ends_with_all_in_memory_or_with_the_budget() {
     let leaves = state.accounts().len()
         + pool.accounts.iter().filter_map(|key| state.slots(key)).map(|it| it.len()).sum::<usize>();
     assert!(full > leaves * 80, "{full} bytes for {leaves} leaves");
+}
+
+/// A step from a state to one of its children.
+struct Step {
+    parent: usize,
+    diff: HashedDiff,
+    before: HashedDiff,
+    expected: RootOutput,
+}
+
+/// States of which each is made from one of the last ones.
+fn branches(rng: &mut ChaCha8Rng, shape: Shape) -> (Vec<MemoryTrie>, Vec<Step>) {
+    let pool = Pool::new(rng, shape, 120);
+    let (mut states, mut steps) = (vec![MemoryTrie::default()], Vec::new());
+    for _ in 0..24 {
+        let parent = states.len() - 1 - rng.random_range(0..states.len().min(4));
+        let mut state = states[parent].clone();
+        let diff = pool.block(rng, &state, 20);
+        let expected = state_root(&state, &diff).expect("a sound state");
+        let mut before = HashedDiff::default();
+        before.accounts.extend(diff.accounts.keys().map(|key| (*key, state.account(key))));
+        for (account, change) in &diff.storage {
+            let old = state.slots(account);
+            let value = |slot| old.and_then(|old| old.get(slot)).copied().unwrap_or_default();
+            let slots = change.slots.keys().map(|slot| (*slot, value(slot))).collect();
+            let wiped = change.wiped && old.is_none_or(|old| old.is_empty());
+            before.storage.insert(*account, HashedStorageDiff { wiped, slots });
+        }
+        state.apply(&diff, &expected.nodes);
+        states.push(state);
+        steps.push(Step { parent, diff, before, expected });
+    }
+    (states, steps)
+}
+
+/// A builder and a validator on different branches, reading ahead, filling, moves of the head: whoever
+/// comes first, every root is right.
+#[test]
+fn threads_may_ask_for_any_branch_at_the_same_time() {
+    for seed in 0..12 {
+        let (shape, budget) = (SHAPES[seed as usize % 3], BUDGETS[seed as usize % 4]);
+        let (states, steps) = branches(&mut rng(seed), shape);
+        let trees = Trees::new(budget);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (trees, states, steps) = (&trees, &states, &steps);
+                scope.spawn(move || {
+                    let rng = &mut rng(1000 * (seed + 1) + thread);
+                    let mut walk = Walk::all(9);
+                    for _ in 0..80 {
+                        let step = &steps[rng.random_range(0..steps.len())];
+                        let parent = &states[step.parent];
+                        match rng.random_range(0..8) {
+                            0 => trees.settle(step.expected.root),
+                            1 => {
+                                trees.fill(parent, &mut walk).expect("a sound state");
+                            }
+                            2..4 => {
+                                let slots = |key| {
+                                    let change = step.diff.storage.get(key);
+                                    change.into_iter().flat_map(|it| it.slots.keys()).copied()
+                                };
+                                let keys = step.diff.accounts.keys();
+                                let keys = keys.map(|key| (*key, slots(key).collect()));
+                                let keys: Vec<_> = keys.collect();
+                                trees.reveal(parent, &keys).expect("a sound state");
+                            }
+                            _ => {
+                                let before = step.before.clone();
+                                let output = trees.state_root_knowing(parent, &step.diff, before);
+                                assert!(output.expect("a sound state") == step.expected);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+    }
 }
 
 /// Blocks that touch other keys each: what was not used for long is let go, and not all of it.

@@ -107,6 +107,11 @@ impl Builder<'_> {
                 Ok((output, accesses, draft.content))
             },
         )?;
+        if job.is_over() {
+            // Sealing would cost time now that somebody is in a hurry, and take the tries in memory
+            // back to the parent while the chain goes on.
+            return Err(BuildError::Fault("the job has its block".into()));
+        }
         self.seal(context, (output, accesses, content), job, &state, started)
     }
 

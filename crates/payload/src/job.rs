@@ -67,12 +67,18 @@ impl Job {
         self.wanted.load(Ordering::Relaxed)
     }
 
+    /// True if there is a block, and another one is of no use: somebody has taken it, or nobody will.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_wanted() && matches!(&*self.best.borrow(), Some(Ok(_)))
+    }
+
     /// True if the first attempt gave no block.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(&*self.best.borrow(), Some(Err(_)))
     }
 
-    /// A newer job waits for the build thread: no further attempts at a block that is there.
+    /// A newer job waits for the build thread, or the chain has gone on: no further attempts at a
+    /// block that is there.
     pub(crate) fn supersede(&self) {
         if self.best.borrow().is_some() {
             self.wanted.store(true, Ordering::Relaxed);

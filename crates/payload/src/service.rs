@@ -9,7 +9,7 @@ use banyan_chain::{ChainHandle, ChainView};
 use banyan_chainspec::ChainSpec;
 use banyan_consensus::{PayloadAttributes, validate_attributes};
 use banyan_executor::Executor;
-use banyan_primitives::{Bytes, SealedHeader, alloy_primitives::B64};
+use banyan_primitives::{B256, Bytes, SealedHeader, alloy_primitives::B64};
 use banyan_txpool::PoolHandle;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use tokio::sync::oneshot;
@@ -194,6 +194,13 @@ impl PayloadHandle {
     /// True once the job's first attempt is done, so that [`Self::get`] would not cut it short.
     pub fn is_ready(&self, id: PayloadId) -> bool {
         self.lock().jobs.iter().any(|job| job.id == id && job.best.borrow().is_some())
+    }
+
+    /// The head is this block: ends the attempts at blocks on others. What they gave stays.
+    pub fn head_is(&self, head: B256) {
+        let shared = self.lock();
+        let left = shared.jobs.iter().filter(|job| job.parent.hash() != head);
+        left.for_each(|job| job.supersede());
     }
 
     /// Sets the DA limits for all further building.

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use banyan_chainspec::ChainSpec;
 use banyan_executor::{BlockContext, BlockExecutor, ExecutorConfig};
-use banyan_primitives::{Address, BlockRef, Receipt, SealedBlock, TxType, Withdrawal};
+use banyan_primitives::{
+    Address, BlockRef, Bytes, Receipt, SealedBlock, TxType, Withdrawal, address, keccak256,
+    trie::{Leaf, Nibbles, TrieId},
+};
 use banyan_storage::{Database, DatabaseOptions};
 use tempfile::TempDir;
 
@@ -13,7 +16,8 @@ const GENESIS: &str = r#"{"config":{"chainId":7,"homesteadBlock":0,"eip150Block"
     "eip158Block":0,"byzantiumBlock":0,"constantinopleBlock":0,"petersburgBlock":0,
     "istanbulBlock":0,"berlinBlock":0,"londonBlock":0,"mergeNetsplitBlock":0,
     "terminalTotalDifficulty":0,"shanghaiTime":0},"gasLimit":"0x1c9c380","difficulty":"0x0",
-    "timestamp":"0x1000","baseFeePerGas":"0x7","alloc":{}}"#;
+    "timestamp":"0x1000","baseFeePerGas":"0x7",
+    "alloc":{"0x00000000000000000000000000000000000000aa":{"balance":"0x1"}}}"#;
 
 /// A chain at genesis and a valid block on it, which pays out a withdrawal.
 struct Kit {
@@ -163,4 +167,51 @@ fn a_block_that_comes_back_runs_with_what_it_touched_and_is_as_valid() {
     let again = kit.chain.with_state(block.parent_ref(), execute).unwrap().unwrap();
     assert_eq!(*again.output, kit.output);
     assert_eq!(again.accesses.unwrap().list().len(), 1);
+}
+
+/// Nodes of one state with leaves of another.
+struct Lies<'a>(&'a StateView);
+
+impl TrieSource for Lies<'_> {
+    fn first_node(
+        &self,
+        trie: TrieId,
+        prefix: &Nibbles,
+    ) -> Result<Option<(Nibbles, Bytes)>, SourceError> {
+        self.0.first_node(trie, prefix)
+    }
+
+    fn leaves(
+        &self,
+        trie: TrieId,
+        prefix: &Nibbles,
+        from: B256,
+        limit: usize,
+    ) -> Result<Vec<(B256, Leaf)>, SourceError> {
+        let mut leaves = self.0.leaves(trie, prefix, from, limit)?;
+        for (_, leaf) in &mut leaves {
+            if let Leaf::Account(account) = leaf {
+                account.nonce += 1;
+            }
+        }
+        Ok(leaves)
+    }
+}
+
+#[test]
+fn a_valid_block_is_valid_whatever_the_tries_in_memory_make_of_it() {
+    let mut kit = Kit::new(2);
+    let block = kit.block.clone();
+    let stands = address!("0x00000000000000000000000000000000000000aa");
+    let mislead = |chain: &Chain, state: &StateView| {
+        let tries = chain.commitments.tries().unwrap();
+        tries.reveal(&Lies(state), &[(keccak256(stands), Vec::new())])?;
+        let created = HashedDiff::from_diff(&kit.output.diff);
+        Ok(tries.state_root(state, &created)?.root)
+    };
+    let wrong = kit.chain.with_state(block.parent_ref(), mislead).unwrap();
+    assert_ne!(wrong, block.header.state_root, "the tries were misled");
+    assert!(matches!(kit.chain.on_new_payload(block.clone()), Ok(PayloadStatus::Valid(_))));
+    let state = kit.chain.published.load().trie_state_at(&block.hash()).unwrap().unwrap();
+    assert_eq!(banyan_commitment::rebuild(&state).unwrap().root, block.header.state_root);
 }

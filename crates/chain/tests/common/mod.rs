@@ -76,6 +76,13 @@ fn genesis_with(config: &str, extra_data: &str, stores: &[Address]) -> String {
     )
 }
 
+/// A genesis file with one more contract.
+pub fn with_contract(genesis: &str, address: Address, code: &[u8]) -> String {
+    let code = Bytes::copy_from_slice(code);
+    let contract = format!(r#""alloc":{{"{address}":{{"balance":"0x0","code":"{code}"}},"#);
+    genesis.replacen(r#""alloc":{"#, &contract, 1)
+}
+
 pub struct Kit {
     pub dir: TempDir,
     pub spec: Arc<ChainSpec>,
@@ -210,7 +217,7 @@ pub fn sign(
     let tx = TxEip1559 {
         chain_id: 7,
         nonce,
-        gas_limit: 100_000,
+        gas_limit: 150_000,
         max_fee_per_gas: u128::from(base_fee) + 2,
         max_priority_fee_per_gas: 1,
         to: TxKind::Call(to),

@@ -71,6 +71,44 @@ async fn a_new_job_ends_the_attempts_at_older_ones() {
 }
 
 #[tokio::test]
+async fn once_the_head_has_moved_nothing_more_is_built_below_it() {
+    let kit = Kit::new();
+    let job = kit.job(kit.start(1).await);
+    let best = job.best.subscribe().wait_for(Option::is_some).await.unwrap().clone();
+    kit.payload.head_is(job.parent.hash());
+    assert!(!job.is_wanted(), "still improved");
+    kit.payload.head_is(best.unwrap().unwrap().executed.block.hash());
+    assert!(job.is_wanted());
+    assert!(kit.payload.get(job.id).await.unwrap().is_ok(), "what there is stays");
+}
+
+/// The tries in memory would go back to its parent, and what they hold would be lost to the head.
+#[tokio::test]
+async fn an_attempt_that_comes_too_late_is_not_sealed() {
+    let kit = Kit::new();
+    let job = kit.job(kit.start(1).await);
+    job.best.subscribe().wait_for(Option::is_some).await.unwrap();
+    let (chain, payload) = (&kit.chain, &kit.payload);
+    let pool = PoolHandle::new(
+        Arc::clone(chain.spec()),
+        PoolConfig::default(),
+        chain.view().head().clone(),
+    );
+    let thread = BuildThread {
+        spec: Arc::clone(&payload.spec),
+        executor: Arc::clone(&payload.executor),
+        pool,
+        shared: Arc::clone(&payload.shared),
+    };
+    let take = || job.wanted.store(true, Ordering::Relaxed);
+    assert!(thread.attempt(&job, || {}).is_ok());
+    assert!(thread.attempt(&job, take).is_err(), "its block is taken meanwhile");
+    let first = Job::new(job.id, job.parent.clone(), Arc::clone(&job.view), job.attributes.clone());
+    let take = || first.wanted.store(true, Ordering::Relaxed);
+    assert!(thread.attempt(&first, take).is_ok(), "whoever takes it waits for a first block");
+}
+
+#[tokio::test]
 async fn the_end_of_the_build_thread_is_told() {
     let kit = Kit::new();
     assert!(kit.payload.is_running());

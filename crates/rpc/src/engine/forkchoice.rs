@@ -28,6 +28,7 @@ pub(super) async fn handle(
     let _order = shared.forkchoice_order.lock().await;
     let (state, attributes) = parse(&params, version)?;
     let (verdict, view) = shared.context.chain.forkchoice(state).await?;
+    shared.context.payload.head_is(view.head().hash());
     // Nothing is built if the call did not make its head ours.
     let is_head = view.head().hash() == state.head;
     let payload_id = match attributes {
