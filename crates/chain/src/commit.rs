@@ -4,7 +4,8 @@ use std::{borrow::Cow, sync::Arc};
 
 use banyan_chainspec::{ChainSpec, OpFork, Rules};
 use banyan_commitment::{
-    RootOutput, StorageRoot, Trees, state_root, storage_root, storage_root_after, wide::wide_root,
+    CommitmentError, RootOutput, StorageRoot, Trees, state_root, storage_root, storage_root_after,
+    wide::wide_root,
 };
 use banyan_primitives::{
     B256, KeyRule, MESSAGE_PASSER_TRIE, SealedHeader,
@@ -81,7 +82,13 @@ impl Rooted {
         let in_header = withdrawals_root_is_state(rules);
         match commitments {
             Commitments::Own(tries) => {
-                let root = tries.state_root_knowing(parent, &layer.state, before)?;
+                let root = match tries.state_root_knowing(parent, &layer.state, before) {
+                    Err(CommitmentError::Damaged(what)) => {
+                        tracing::error!(what, "the tries in memory are not used for this block");
+                        state_root(parent, &layer.state)?
+                    }
+                    root => root?,
+                };
                 let withdrawals_root =
                     if in_header { Some(message_passer_root(parent, &root)?) } else { None };
                 let state_root = Some(root.root);

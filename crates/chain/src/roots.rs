@@ -350,14 +350,14 @@ impl Chain {
 
     /// Waits for all roots, the head's among them even if no header will carry it: before everything
     /// is written.
-    pub(crate) fn settle_roots(&self) -> Result<(), ChainError> {
-        let Some(worker) = &self.root_worker else { return Ok(()) };
+    pub(crate) fn settle_roots(&self) {
+        let Some(worker) = &self.root_worker else { return };
         let head = BlockRef::from(self.tree.head());
         if self.tree.get(&head.hash).is_some() && worker.roots.enter(head) {
-            worker.submit(head)?;
+            // If the thread has ended, what has a root is written all the same.
+            let _ = worker.submit(head);
         }
         worker.roots.settle();
-        Ok(())
     }
 
     /// Old roots are in the database by now, or belong to branches that are dropped.

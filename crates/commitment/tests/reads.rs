@@ -143,6 +143,33 @@ fn a_tree_in_memory_does_not_read_what_a_block_before_it_touched() {
     }
 }
 
+/// A root on the parent of the head, of a sibling, takes the tree back; the next block of the chain
+/// finds it where it was.
+#[test]
+fn a_tree_that_went_back_for_a_sibling_goes_forth_again() {
+    let (genesis, contract) = state(2_000, 2_000);
+    let trees = Trees::new(usize::MAX);
+    let touch = touch_all(&genesis, contract);
+    let nodes = trees.state_root(&genesis, &touch).unwrap().nodes;
+    let mut parent = genesis;
+    parent.apply(&touch, &nodes);
+    let mut head = parent.clone();
+    for seed in 2..5 {
+        let block = block_of(&head, contract, seed);
+        let root = trees.state_root_knowing(&head, &block, before(&head, &block)).unwrap();
+        head.apply(&block, &root.nodes);
+        trees.settle(root.root);
+    }
+    let full = trees.bytes();
+    let sibling = block_of(&parent, contract, 6);
+    for (state, seed) in [(&parent, 6), (&head, 7), (&parent, 8), (&head, 9)] {
+        let block = if seed == 6 { sibling.clone() } else { block_of(state, contract, seed) };
+        let output = trees.state_root(state, &block).unwrap();
+        assert_eq!(output, state_root(state, &block).unwrap());
+        assert!(trees.bytes() > full / 10 * 9, "{} of {full} bytes", trees.bytes());
+    }
+}
+
 /// An existing leaf that a branch names is not read to be changed: of 120 changed keys of 4,000 those
 /// are spared that have a place to themselves, two fifths.
 #[test]

@@ -1,10 +1,13 @@
-//! The way back: what undoes the last batches.
+//! The way back: what undoes the last batches. And forth again: siblings come and go.
 
-use std::{collections::VecDeque, mem::size_of};
+use std::{
+    collections::VecDeque,
+    mem::{self, size_of},
+};
 
 use banyan_primitives::{
-    Account, B256, U256,
-    trie::{HashedDiff, HashedStorageDiff},
+    Account, B256, SourceError, U256,
+    trie::{HashedDiff, HashedStorageDiff, TrieSource},
 };
 
 /// Batches that can be undone: reorgs seldom go deeper.
@@ -14,13 +17,15 @@ const MAX_BATCHES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Past {
     batches: VecDeque<Batch>,
+    /// Those that were undone since the last batch was added, the last at the beginning.
+    ahead: Vec<Batch>,
     bytes: usize,
     budget: usize,
 }
 
 #[derive(Debug)]
 struct Batch {
-    /// The root before it.
+    /// The root before it; if it was undone, the root after it.
     root: B256,
     undo: HashedDiff,
     bytes: usize,
@@ -28,11 +33,12 @@ struct Batch {
 
 impl Past {
     pub(super) fn new(budget: usize) -> Self {
-        Self { batches: VecDeque::new(), bytes: 0, budget }
+        Self { batches: VecDeque::new(), ahead: Vec::new(), bytes: 0, budget }
     }
 
     /// A batch left the state with this root; `None` if it cannot be undone.
     pub(super) fn add(&mut self, root: B256, undo: Option<HashedDiff>) {
+        self.bytes -= self.ahead.drain(..).map(|batch| batch.bytes).sum::<usize>();
         let Some(undo) = undo else {
             self.batches.clear();
             self.bytes = 0;
@@ -57,15 +63,58 @@ impl Past {
         Some(undo)
     }
 
-    /// The tree went back to this state.
-    pub(super) fn cut(&mut self, root: B256) {
-        while let Some(last) = self.batches.pop_back() {
-            self.bytes -= last.bytes;
-            if last.root == root {
-                return;
-            }
+    /// The keys of what leads forth to the state with this root, if that is one of those that were
+    /// gone back from; the values are those of [`values`] there.
+    pub(super) fn forth_to(&self, root: B256) -> Option<HashedDiff> {
+        let index = self.ahead.iter().rposition(|batch| batch.root == root)?;
+        let mut keys = HashedDiff::default();
+        for batch in self.ahead[index..].iter().rev() {
+            keys.extend(&batch.undo);
+        }
+        Some(keys)
+    }
+
+    /// The tree went back from one state to another.
+    pub(super) fn went_back(&mut self, from: B256, to: B256) {
+        let mut after = from;
+        while after != to
+            && let Some(mut batch) = self.batches.pop_back()
+        {
+            after = mem::replace(&mut batch.root, after);
+            self.ahead.push(batch);
         }
     }
+
+    /// The tree went forth from one state to another.
+    pub(super) fn went_forth(&mut self, from: B256, to: B256) {
+        let mut before = from;
+        while before != to
+            && let Some(mut batch) = self.ahead.pop()
+        {
+            before = mem::replace(&mut batch.root, before);
+            self.batches.push_back(batch);
+        }
+    }
+}
+
+/// These keys with their values in `state`. Storage that is `wiped` had been empty, so that it is
+/// nothing but what its keys say.
+pub(super) fn values<S: TrieSource>(
+    mut keys: HashedDiff,
+    state: &S,
+) -> Result<HashedDiff, SourceError> {
+    for (key, value) in &mut keys.accounts {
+        *value = None;
+        state.visit_accounts((key, key), 1, &mut |_, account| *value = Some(account))?;
+    }
+    for (account, storage) in &mut keys.storage {
+        for (slot, value) in &mut storage.slots {
+            *value = U256::ZERO;
+            let key = (*account, *slot);
+            state.visit_slots((&key, &key), 1, &mut |_, found| *value = found)?;
+        }
+    }
+    Ok(keys)
 }
 
 /// What undoes `diff`, whose keys had the values `before`. Not known if these are not those of all its

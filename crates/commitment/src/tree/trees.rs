@@ -14,7 +14,7 @@ use super::{
     apply::Applier,
     compute::{BlockPatch, compute, storage_of},
     node::Trie,
-    past::{Past, undo_of},
+    past::{Past, undo_of, values},
     reads::{Reader, Reads, reveal},
 };
 use crate::{CommitmentError, RootOutput, reader};
@@ -27,7 +27,8 @@ const MAX_PATCHES: usize = 8;
 /// It stands at one state, and holds of it what past blocks have touched, up to a budget. A root
 /// does not move it: it comes with a patch, which is applied when a root on top of it is wanted. So
 /// siblings, and payloads that are sealed again and again, all start from their parent's tree. A
-/// state that it has passed, it goes back to: by one more batch, which undoes those since (`past`).
+/// state that it has passed, it goes back to: by one more batch, which undoes those since (`past`);
+/// and from there forth again.
 /// Any other state is read anew.
 ///
 /// States are known by their root hash, which names all of their content: whoever asks says no more
@@ -95,11 +96,16 @@ impl Trees {
         before: HashedDiff,
     ) -> Result<RootOutput, CommitmentError> {
         let root = reader::Reader { source: parent, trie: TrieId::Accounts }.root_hash()?;
-        self.go_back(parent, root);
+        self.go_to(parent, root);
         let (output, patch) = {
             let (accounts, reads) = self.lock().at(root, self.budget);
             let reads = Reader { reads: &reads, keeps: false, elsewhere: false };
-            compute((&accounts, reads), parent, (diff, &before))?
+            let found = compute((&accounts, reads), parent, (diff, &before));
+            if let Err(CommitmentError::Damaged(_)) = found {
+                // What was read may be in the tree.
+                self.lock().restart(root);
+            }
+            found?
         };
         let mut state = self.lock();
         if state.accounts.root == root && output.root != root {
@@ -113,28 +119,34 @@ impl Trees {
         Ok(output)
     }
 
-    /// If the tree has passed the state with this root, which is `parent`'s, it goes back there. What
-    /// is read for that is not where the tree stands, but where it goes: there the batch that undoes
-    /// changes nothing, so that it leads there from both.
-    fn go_back<S: TrieSource + Sync>(&self, parent: &S, root: B256) {
-        let (accounts, undo) = {
+    /// If the tree has passed the state with this root, which is `parent`'s, it goes back there, and
+    /// forth again. What is read for that is not where the tree stands, but where it goes: there the
+    /// batch that leads there changes nothing, so that it leads there from both.
+    fn go_to<S: TrieSource + Sync>(&self, parent: &S, root: B256) {
+        let (accounts, back, forth) = {
             let state = self.lock();
             if state.is_near(root) {
                 return;
             }
-            let Some(undo) = state.past.back_to(root) else { return };
-            (Arc::clone(&state.accounts), undo)
+            let past = &state.past;
+            (Arc::clone(&state.accounts), past.back_to(root), past.forth_to(root))
         };
+        let is_back = back.is_some();
+        let Some(Ok(way)) = back.map(Ok).or_else(|| Some(values(forth?, parent))) else { return };
         let reads = Reads::new(0);
         let reads = Reader { reads: &reads, keeps: false, elsewhere: true };
-        let found = compute((&accounts, reads), parent, (&undo, &HashedDiff::default()));
+        let found = compute((&accounts, reads), parent, (&way, &HashedDiff::default()));
         let mut state = self.lock();
         let Some((_, patch)) = found.ok().filter(|(output, _)| output.root == root) else { return };
         if state.accounts.root == accounts.root {
+            let from = accounts.root;
             drop(accounts);
             state.forget_reads(self.budget);
             state.patches.clear();
-            state.past.cut(root);
+            match is_back {
+                true => state.past.went_back(from, root),
+                false => state.past.went_forth(from, root),
+            }
             state.apply(patch, self.budget);
         }
     }

@@ -26,6 +26,7 @@ const TIMERS: &[(&str, &str)] = &[
     ("crates/chain/src/execute.rs", "metric timer"),
     ("crates/chain/src/insert.rs", "metric timer"),
     ("crates/chain/src/persist.rs", "metric timer"),
+    ("crates/chain/src/preload.rs", "time told in the log"),
     ("crates/chain/src/replay.rs", "time told in the log"),
     ("crates/chain/src/roots.rs", "metric timer"),
     ("crates/chain/src/seal.rs", "metric timer"),
