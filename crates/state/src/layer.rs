@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use banyan_primitives::{
-    Account, AccountDiff, Address, B256, B256Map, BlockRef, Bytes, KeyRule, MESSAGE_PASSER,
-    MESSAGE_PASSER_TRIE, StateDiff, U256,
+    Account, AccountDiff, Address, B256, B256Map, BlockRef, Bytes, KECCAK_EMPTY, KeyRule,
+    MESSAGE_PASSER, MESSAGE_PASSER_TRIE, StateDiff, U256,
     trie::{HashedDiff, HashedStorageDiff, NodeDiff},
 };
 use rayon::prelude::*;
@@ -144,7 +144,10 @@ fn hash_storage(
         KeyRule::Wide => BTreeMap::new(),
     };
     let wiped = account.wiped;
-    let was_empty = wiped && account.before.is_none();
+    // Nobody without code has storage: who was only sent something before it was created has none.
+    // (Those few of old that do are found out by their root.)
+    let had_code = |before: &Account| before.code_hash != KECCAK_EMPTY;
+    let was_empty = wiped && !account.before.as_ref().is_some_and(had_code);
     (HashedStorageDiff { wiped, slots }, HashedStorageDiff { wiped: was_empty, slots: before })
 }
 
@@ -218,6 +221,22 @@ mod tests {
         let storage = layer.state.storage.first_key_value().unwrap().1;
         assert!(storage.wiped);
         assert_eq!(storage.slots.len(), 1);
+    }
+
+    #[test]
+    fn who_had_no_code_before_a_wipe_had_no_storage() {
+        let slot = (U256::from(1), (U256::ZERO, U256::from(1)));
+        let wiped = |before: Option<Account>| {
+            let storage = [slot].into_iter().collect();
+            let diff = AccountDiff { before, after: account(1), wiped: true, storage };
+            let block = BlockRef::default();
+            let diff = diff_of(vec![(1, diff)]);
+            let (_, before) = Layer::with_before(KeyRule::Keccak, block, block, &diff);
+            before.storage.first_key_value().unwrap().1.wiped
+        };
+        let contract = Account { code_hash: B256::repeat_byte(1), ..Default::default() };
+        assert!(wiped(None) && wiped(account(0)));
+        assert!(!wiped(Some(contract)));
     }
 
     #[test]
