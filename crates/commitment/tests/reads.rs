@@ -170,6 +170,32 @@ fn a_tree_that_went_back_for_a_sibling_goes_forth_again() {
     }
 }
 
+/// Two blocks on the same parent; then a root on that parent's parent, and blocks on both of them and
+/// on their children: from whichever to whichever, the tree stays in memory.
+#[test]
+fn a_tree_finds_the_way_to_siblings_that_were_never_head() {
+    let (genesis, contract) = state(2_000, 2_000);
+    let trees = Trees::new(usize::MAX);
+    let touch = touch_all(&genesis, contract);
+    let nodes = trees.state_root(&genesis, &touch).unwrap().nodes;
+    let mut states = vec![genesis];
+    states[0].apply(&touch, &nodes);
+    // Which block is built on which.
+    let parents = [0, 1, 1, 0, 2, 3, 4, 5, 2, 0, 8, 9];
+    let mut full = 0;
+    for (seed, parent) in parents.into_iter().enumerate() {
+        let mut state = states[parent].clone();
+        let block = block_of(&state, contract, 2 + seed as u64);
+        let known = before(&state, &block);
+        let output = trees.state_root_knowing(&state, &block, known).unwrap();
+        assert_eq!(output, state_root(&state, &block).unwrap());
+        full = full.max(trees.bytes());
+        assert!(trees.bytes() > full / 10 * 9, "{} of {full} bytes, {seed}", trees.bytes());
+        state.apply(&block, &output.nodes);
+        states.push(state);
+    }
+}
+
 /// An existing leaf that a branch names is not read to be changed: of 120 changed keys of 4,000 those
 /// are spared that have a place to themselves, two fifths.
 #[test]

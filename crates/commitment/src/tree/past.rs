@@ -1,99 +1,110 @@
-//! The way back: what undoes the last batches. And forth again: siblings come and go.
+//! The way from one state to another: what the last batches changed, and what had been there.
 
-use std::{
-    collections::VecDeque,
-    mem::{self, size_of},
-};
+use std::{collections::VecDeque, mem::size_of};
 
 use banyan_primitives::{
     Account, B256, SourceError, U256,
     trie::{HashedDiff, HashedStorageDiff, TrieSource},
 };
 
-/// Batches that can be undone: reorgs seldom go deeper.
-const MAX_BATCHES: usize = 64;
+/// Batches that are kept, those of siblings among them.
+const MAX_BATCHES: usize = 128;
 
-/// What undoes the batches that led to where the tree stands, the last at the end.
+/// Most batches on a way: reorgs seldom go deeper.
+const LONGEST: usize = 64;
+
+/// What lies between states: where the tree has been, and where it could have gone.
 #[derive(Debug)]
 pub(super) struct Past {
     batches: VecDeque<Batch>,
-    /// Those that were undone since the last batch was added, the last at the beginning.
-    ahead: Vec<Batch>,
     bytes: usize,
     budget: usize,
 }
 
+/// Leads from one state to another.
 #[derive(Debug)]
 struct Batch {
-    /// The root before it; if it was undone, the root after it.
-    root: B256,
+    from: B256,
+    to: B256,
+    /// The values that its keys have in `from`.
     undo: HashedDiff,
     bytes: usize,
 }
 
+/// From one state to another.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// Its keys, each with some value that it had.
+    pub(super) keys: HashedDiff,
+    /// It leads back only: the values are those in the other state.
+    pub(super) is_back: bool,
+}
+
 impl Past {
     pub(super) fn new(budget: usize) -> Self {
-        Self { batches: VecDeque::new(), ahead: Vec::new(), bytes: 0, budget }
+        Self { batches: VecDeque::new(), bytes: 0, budget }
     }
 
-    /// A batch left the state with this root; `None` if it cannot be undone.
-    pub(super) fn add(&mut self, root: B256, undo: Option<HashedDiff>) {
-        self.bytes -= self.ahead.drain(..).map(|batch| batch.bytes).sum::<usize>();
-        let Some(undo) = undo else {
-            self.batches.clear();
-            self.bytes = 0;
+    /// A batch leads from one state to another; `undo` are the values that its keys have in `from`.
+    pub(super) fn add(&mut self, from: B256, to: B256, undo: HashedDiff) {
+        if self.batches.iter().any(|batch| batch.from == from && batch.to == to) {
             return;
-        };
+        }
         let bytes = weight(&undo);
         self.bytes += bytes;
-        self.batches.push_back(Batch { root, undo, bytes });
+        self.batches.push_back(Batch { from, to, undo, bytes });
         while self.batches.len() > MAX_BATCHES || self.bytes > self.budget {
             let Some(oldest) = self.batches.pop_front() else { return };
             self.bytes -= oldest.bytes;
         }
     }
 
-    /// What leads back to the state with this root, if it is one of those passed.
-    pub(super) fn back_to(&self, root: B256) -> Option<HashedDiff> {
-        let index = self.batches.iter().rposition(|batch| batch.root == root)?;
-        let mut undo = HashedDiff::default();
-        for batch in self.batches.range(index..).rev() {
-            undo.extend(&batch.undo);
+    /// Nobody will go this way.
+    pub(super) fn forget(&mut self, from: B256, to: B256) {
+        let index = self.batches.iter().position(|batch| batch.from == from && batch.to == to);
+        if let Some(batch) = index.and_then(|index| self.batches.remove(index)) {
+            self.bytes -= batch.bytes;
         }
-        Some(undo)
     }
 
-    /// The keys of what leads forth to the state with this root, if that is one of those that were
-    /// gone back from; the values are those of [`values`] there.
-    pub(super) fn forth_to(&self, root: B256) -> Option<HashedDiff> {
-        let index = self.ahead.iter().rposition(|batch| batch.root == root)?;
+    /// The shortest way from one state to another, if there is one.
+    pub(super) fn way(&self, from: B256, to: B256) -> Option<Way> {
+        // States with the step that led there: where from in this list, and the batch.
+        let mut found = vec![(from, 0, 0, 0)];
+        let mut next = 0;
+        while let Some(&(here, length, ..)) = found.get(next) {
+            if here == to {
+                return Some(self.along(&found, next));
+            }
+            for (index, batch) in self.batches.iter().enumerate() {
+                let there = match (batch.from == here, batch.to == here) {
+                    (true, _) => batch.to,
+                    (_, true) => batch.from,
+                    _ => continue,
+                };
+                if length < LONGEST && found.iter().all(|(known, ..)| *known != there) {
+                    found.push((there, length + 1, next, index));
+                }
+            }
+            next += 1;
+        }
+        None
+    }
+
+    /// The way to the last of these steps.
+    fn along(&self, steps: &[(B256, usize, usize, usize)], last: usize) -> Way {
+        let mut batches = Vec::new();
+        let mut is_back = true;
+        let mut at = last;
+        while let Some(&(there, 1.., before, index)) = steps.get(at) {
+            let batch = &self.batches[index];
+            is_back &= batch.from == there;
+            batches.push(&batch.undo);
+            at = before;
+        }
         let mut keys = HashedDiff::default();
-        for batch in self.ahead[index..].iter().rev() {
-            keys.extend(&batch.undo);
-        }
-        Some(keys)
-    }
-
-    /// The tree went back from one state to another.
-    pub(super) fn went_back(&mut self, from: B256, to: B256) {
-        let mut after = from;
-        while after != to
-            && let Some(mut batch) = self.batches.pop_back()
-        {
-            after = mem::replace(&mut batch.root, after);
-            self.ahead.push(batch);
-        }
-    }
-
-    /// The tree went forth from one state to another.
-    pub(super) fn went_forth(&mut self, from: B256, to: B256) {
-        let mut before = from;
-        while before != to
-            && let Some(mut batch) = self.ahead.pop()
-        {
-            before = mem::replace(&mut batch.root, before);
-            self.batches.push_back(batch);
-        }
+        batches.into_iter().rev().for_each(|undo| keys.extend(undo));
+        Way { keys, is_back }
     }
 }
 

@@ -26,10 +26,9 @@ const MAX_PATCHES: usize = 8;
 ///
 /// It stands at one state, and holds of it what past blocks have touched, up to a budget. A root
 /// does not move it: it comes with a patch, which is applied when a root on top of it is wanted. So
-/// siblings, and payloads that are sealed again and again, all start from their parent's tree. A
-/// state that it has passed, it goes back to: by one more batch, which undoes those since (`past`);
-/// and from there forth again.
-/// Any other state is read anew.
+/// siblings, and payloads that are sealed again and again, all start from their parent's tree. To a
+/// state of the last blocks, or of one of their siblings, it goes by one more batch (`past`). Any
+/// other state is read anew.
 ///
 /// States are known by their root hash, which names all of their content: whoever asks says no more
 /// than where the parent's state is read.
@@ -59,8 +58,6 @@ pub(super) struct State {
 struct Pending {
     root: B256,
     patch: BlockPatch,
-    /// What undoes it, if that is known.
-    undo: Option<HashedDiff>,
 }
 
 /// How many accounts one task reveals at least.
@@ -111,42 +108,39 @@ impl Trees {
         if state.accounts.root == root && output.root != root {
             state.patches.retain(|pending| pending.root != output.root);
             if state.patches.len() == MAX_PATCHES {
-                state.patches.remove(0);
+                let oldest = state.patches.remove(0);
+                state.past.forget(root, oldest.root);
             }
-            let undo = undo_of(diff, before);
-            state.patches.push(Pending { root: output.root, patch, undo });
+            state.patches.push(Pending { root: output.root, patch });
+            if let Some(undo) = undo_of(diff, before) {
+                state.past.add(root, output.root, undo);
+            }
         }
         Ok(output)
     }
 
-    /// If the tree has passed the state with this root, which is `parent`'s, it goes back there, and
-    /// forth again. What is read for that is not where the tree stands, but where it goes: there the
-    /// batch that leads there changes nothing, so that it leads there from both.
+    /// If there is a way for the tree to the state with this root, which is `parent`'s, it goes there:
+    /// back, or forth, or to a sibling. What is read for that is not where the tree stands, but where
+    /// it goes: there the batch that leads there changes nothing, so that it leads there from both.
     fn go_to<S: TrieSource + Sync>(&self, parent: &S, root: B256) {
-        let (accounts, back, forth) = {
+        let (accounts, way) = {
             let state = self.lock();
             if state.is_near(root) {
                 return;
             }
-            let past = &state.past;
-            (Arc::clone(&state.accounts), past.back_to(root), past.forth_to(root))
+            (Arc::clone(&state.accounts), state.past.way(state.accounts.root, root))
         };
-        let is_back = back.is_some();
-        let Some(Ok(way)) = back.map(Ok).or_else(|| Some(values(forth?, parent))) else { return };
+        let way = way.map(|way| if way.is_back { Ok(way.keys) } else { values(way.keys, parent) });
+        let Some(Ok(way)) = way else { return };
         let reads = Reads::new(0);
         let reads = Reader { reads: &reads, keeps: false, elsewhere: true };
         let found = compute((&accounts, reads), parent, (&way, &HashedDiff::default()));
         let mut state = self.lock();
         let Some((_, patch)) = found.ok().filter(|(output, _)| output.root == root) else { return };
         if state.accounts.root == accounts.root {
-            let from = accounts.root;
             drop(accounts);
             state.forget_reads(self.budget);
             state.patches.clear();
-            match is_back {
-                true => state.past.went_back(from, root),
-                false => state.past.went_forth(from, root),
-            }
             state.apply(patch, self.budget);
         }
     }
@@ -224,8 +218,7 @@ impl State {
         match patches.iter().position(|pending| pending.root == root) {
             None => self.restart(root),
             Some(index) => {
-                let Pending { patch, undo, .. } = patches.swap_remove(index);
-                self.past.add(self.accounts.root, undo);
+                let Pending { patch, .. } = patches.swap_remove(index);
                 self.apply(patch, budget);
             }
         }
@@ -240,7 +233,6 @@ impl State {
 
     /// Forgets the tree.
     fn restart(&mut self, root: B256) {
-        self.past.add(self.accounts.root, None);
         let old = mem::replace(&mut self.accounts, Arc::new(Trie::unloaded(root)));
         rayon::spawn(|| drop(old)); // it may be large
     }
