@@ -56,6 +56,9 @@ pub(crate) struct Forest {
     /// Account records, and the leaves that wait for their hashes.
     records: Vec<[u8; 128]>,
     record_leaves: Vec<usize>,
+    /// What [`Forest::subtree`] has on its way: left halves whose right ones are to come, and where
+    /// the two part. Empty between two calls.
+    edge: Vec<(usize, Node)>,
 }
 
 impl Default for Forest {
@@ -67,11 +70,22 @@ impl Default for Forest {
             leaf_hashes: Vec::new(),
             records: Vec::new(),
             record_leaves: Vec::new(),
+            edge: Vec::new(),
         }
     }
 }
 
 impl Forest {
+    /// Forgets everything, but for the memory it took.
+    pub(crate) fn clear(&mut self) {
+        self.hashes.truncate(1);
+        self.levels.iter_mut().for_each(Vec::clear);
+        self.leaves.clear();
+        self.leaf_hashes.clear();
+        self.records.clear();
+        self.record_leaves.clear();
+    }
+
     /// A hash that is known.
     pub(crate) fn known(&mut self, hash: Hash) -> Node {
         let node = Node::new(self.hashes.len(), 0);
@@ -124,16 +138,22 @@ impl Forest {
 
     /// The tree of `leaves`, which are in order and have paths of their own.
     pub(crate) fn subtree(&mut self, leaves: &[(Spot, Node)]) -> Node {
-        match leaves {
-            [] => Node::EMPTY,
-            [(_, leaf)] => *leaf,
-            [(first, _), .., (last, _)] => {
-                let depth = first.parts_from(last);
-                let (left, right) = halves(depth, leaves);
-                let (left, right) = (self.subtree(left), self.subtree(right));
-                self.inner(depth, left, right)
+        let Some((_, last)) = leaves.last() else { return Node::EMPTY };
+        let mut edge = std::mem::take(&mut self.edge);
+        for ((spot, leaf), (next, _)) in leaves.iter().zip(&leaves[1..]) {
+            let depth = spot.parts_from(next);
+            let mut left = *leaf;
+            while let Some((parts, node)) = edge.pop_if(|(parts, _)| *parts > depth) {
+                left = self.inner(parts, node, left);
             }
+            edge.push((depth, left));
         }
+        let mut tree = *last;
+        while let Some((parts, node)) = edge.pop() {
+            tree = self.inner(parts, node, tree);
+        }
+        self.edge = edge;
+        tree
     }
 
     /// Computes everything that was laid out.
@@ -147,11 +167,12 @@ impl Forest {
         for (leaf, value) in self.record_leaves.iter().zip(values) {
             self.leaves[*leaf][32..].copy_from_slice(&value);
         }
-        self.leaf_hashes = vec![EMPTY; self.leaves.len()];
+        self.leaf_hashes.resize(self.leaves.len(), EMPTY);
         hasher.hash(Mode::Derive(&Context::LEAF), &self.leaves, &mut self.leaf_hashes);
         let (mut blocks, mut hashes) = (Vec::new(), Vec::new());
-        while let Some(jobs) = self.levels.pop() {
-            let Some(key) = INNER_KEYS.get(self.levels.len()) else { continue };
+        for depth in (0..self.levels.len()).rev() {
+            let jobs = std::mem::take(&mut self.levels[depth]);
+            let Some(key) = INNER_KEYS.get(depth) else { continue };
             blocks.clear();
             blocks.extend(jobs.iter().map(|job| words(self.hash(job.left), self.hash(job.right))));
             hashes.resize(jobs.len(), EMPTY);
@@ -159,6 +180,8 @@ impl Forest {
             for (job, hash) in jobs.iter().zip(&hashes) {
                 self.hashes[job.out.0 as usize] = *hash;
             }
+            self.levels[depth] = jobs;
+            self.levels[depth].clear();
         }
     }
 

@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use banyan_primitives::{B256, trie::Nibbles};
 use banyan_wide_proof::{Hash, Key};
 
@@ -10,7 +12,7 @@ pub(crate) const SHARED_BITS: usize = 8 * SHARED;
 
 /// A place in the tree, ordered by path: that of an account (whose path is filled up with zeros), or
 /// of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
     path: [u8; LONGEST],
     /// Of a slot: what follows of its account's id.
@@ -49,11 +51,17 @@ impl Spot {
 
     /// The first bit in which the paths differ; past the end if they do not.
     pub(crate) fn parts_from(&self, other: &Self) -> usize {
-        let bytes = self.path.iter().zip(&other.path).enumerate();
-        let mut differing = bytes.filter(|(_, (a, b))| a != b);
+        let words = self.words().zip(other.words()).enumerate();
+        let mut differing = words.filter(|(_, (a, b))| a != b);
         differing
             .next()
-            .map_or(LONGEST * 8, |(at, (a, b))| at * 8 + (a ^ b).leading_zeros() as usize)
+            .map_or(LONGEST * 8, |(at, (a, b))| at * 64 + (a ^ b).leading_zeros() as usize)
+    }
+
+    /// The path, eight bytes a word: comparing words is much faster than comparing bytes.
+    fn words(&self) -> impl Iterator<Item = u64> {
+        let (words, _) = self.path.as_chunks::<8>();
+        words.iter().map(|word| u64::from_be_bytes(*word))
     }
 
     /// True only of ids that collide.
@@ -67,6 +75,18 @@ impl Spot {
 
     pub(crate) fn bit(&self, depth: usize) -> bool {
         bit(&self.path, depth)
+    }
+}
+
+impl Ord for Spot {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.words().cmp(other.words()).then_with(|| self.tail.cmp(&other.tail))
+    }
+}
+
+impl PartialOrd for Spot {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -63,6 +63,11 @@ impl Trees {
         Tree::Inner(index)
     }
 
+    /// Forgets everything, but for the memory it took.
+    pub(crate) fn clear(&mut self) {
+        self.pairs.clear();
+    }
+
     pub(crate) fn pair(&self, index: u32) -> [Tree; 2] {
         self.pairs[index as usize]
     }
