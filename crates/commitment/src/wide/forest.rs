@@ -1,4 +1,4 @@
-use std::sync::LazyLock;
+use std::{mem::take, sync::LazyLock};
 
 use banyan_primitives::{Account, trie::Leaf};
 use banyan_wide_proof::{Context, EMPTY, Hash, inner_key};
@@ -59,6 +59,9 @@ pub(crate) struct Forest {
     /// What [`Forest::subtree`] has on its way: left halves whose right ones are to come, and where
     /// the two part. Empty between two calls.
     edge: Vec<(usize, Node)>,
+    /// What is hashed of one level, and the hashes.
+    blocks: Vec<[u8; 64]>,
+    fresh: Vec<Hash>,
 }
 
 impl Default for Forest {
@@ -71,6 +74,8 @@ impl Default for Forest {
             records: Vec::new(),
             record_leaves: Vec::new(),
             edge: Vec::new(),
+            blocks: Vec::new(),
+            fresh: Vec::new(),
         }
     }
 }
@@ -139,7 +144,7 @@ impl Forest {
     /// The tree of `leaves`, which are in order and have paths of their own.
     pub(crate) fn subtree(&mut self, leaves: &[(Spot, Node)]) -> Node {
         let Some((_, last)) = leaves.last() else { return Node::EMPTY };
-        let mut edge = std::mem::take(&mut self.edge);
+        let mut edge = take(&mut self.edge);
         for ((spot, leaf), (next, _)) in leaves.iter().zip(&leaves[1..]) {
             let depth = spot.parts_from(next);
             let mut left = *leaf;
@@ -169,20 +174,17 @@ impl Forest {
         }
         self.leaf_hashes.resize(self.leaves.len(), EMPTY);
         hasher.hash(Mode::Derive(&Context::LEAF), &self.leaves, &mut self.leaf_hashes);
-        let (mut blocks, mut hashes) = (Vec::new(), Vec::new());
-        for depth in (0..self.levels.len()).rev() {
-            let jobs = std::mem::take(&mut self.levels[depth]);
-            let Some(key) = INNER_KEYS.get(depth) else { continue };
+        let (mut levels, mut blocks) = (take(&mut self.levels), take(&mut self.blocks));
+        for (jobs, key) in levels.iter_mut().zip(&*INNER_KEYS).rev() {
             blocks.clear();
             blocks.extend(jobs.iter().map(|job| words(self.hash(job.left), self.hash(job.right))));
-            hashes.resize(jobs.len(), EMPTY);
-            hasher.hash(Mode::Keyed(key), &blocks, &mut hashes);
-            for (job, hash) in jobs.iter().zip(&hashes) {
+            self.fresh.resize(jobs.len(), EMPTY);
+            hasher.hash(Mode::Keyed(key), &blocks, &mut self.fresh);
+            for (job, hash) in jobs.drain(..).zip(&self.fresh) {
                 self.hashes[job.out.0 as usize] = *hash;
             }
-            self.levels[depth] = jobs;
-            self.levels[depth].clear();
         }
+        (self.levels, self.blocks) = (levels, blocks);
     }
 
     /// A hash, known from the beginning or since [`Forest::run`].

@@ -24,6 +24,7 @@ impl Spot {
         Self { path: *Key::of_account_id(id.0).path(), tail: None }
     }
 
+    #[inline]
     pub(crate) fn slot(account: &B256, slot: &B256) -> Self {
         let (_, tail) = account.split_last_chunk().expect("an id has 32 bytes");
         Self { path: *Key::of_slot_id(&account.0, slot.0).path(), tail: Some(*tail) }
@@ -80,7 +81,9 @@ impl Spot {
 
 impl Ord for Spot {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.words().cmp(other.words()).then_with(|| self.tail.cmp(&other.tail))
+        let mut words = self.words().zip(other.words());
+        let order = words.find_map(|(a, b)| Some(a.cmp(&b)).filter(|order| order.is_ne()));
+        order.unwrap_or_else(|| self.tail.cmp(&other.tail))
     }
 }
 
@@ -196,6 +199,24 @@ mod tests {
         assert!(prefix.contains(&spot) && prefix.contains(&Spot::account(&account)));
         let other = prefix.child(!spot.bit(SHARED_BITS));
         assert!(!other.contains(&spot) && other.contains(&Spot::account(&account)));
+    }
+
+    #[test]
+    fn spots_are_compared_as_their_bytes_are() {
+        let places = [0, 7, 8, 15, 16, 31];
+        let near = places.map(|at| {
+            let mut id = B256::repeat_byte(0x42);
+            id[at] ^= 1 << (at % 8);
+            id
+        });
+        let slots = near.iter().flat_map(|a| near.iter().map(|b| Spot::slot(a, b)));
+        let spots: Vec<_> = slots.chain(near.iter().map(Spot::account)).collect();
+        for (one, two) in spots.iter().flat_map(|one| spots.iter().map(move |two| (one, two))) {
+            let bytes = (one.path, one.tail).cmp(&(two.path, two.tail));
+            assert_eq!(one.cmp(two), bytes, "{one:?} {two:?}");
+            let parts = (0..LONGEST * 8).find(|depth| one.bit(*depth) != two.bit(*depth));
+            assert_eq!(one.parts_from(two), parts.unwrap_or(LONGEST * 8));
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub(crate) struct Task<'a, S> {
 
 /// Memory of parts that are done, for the next ones: to have it grow anew for each costs more than
 /// what is written there.
-type Spare = Mutex<Vec<(Trees, Forest)>>;
+type Spare = Mutex<Vec<(Trees, Forest, [Leaves; 2])>>;
 
 impl<'a, S: TrieSource> Task<'a, S> {
     pub(crate) fn new(source: &'a S) -> Self {
@@ -90,9 +90,8 @@ impl<'a, S: TrieSource> Task<'a, S> {
 
     fn with(source: &'a S, spare: Arc<Spare>) -> Self {
         let used = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let (trees, forest) = used.unwrap_or_default();
+        let (trees, forest, [leaves, after]) = used.unwrap_or_default();
         let (removed, sealed, written) = (Vec::new(), Vec::new(), Vec::new());
-        let (leaves, after) = (Vec::new(), Vec::new());
         Self { source, trees, forest, removed, sealed, written, leaves, after, spare }
     }
 
@@ -362,7 +361,7 @@ impl<S: TrieSource + Sync> Task<'_, S> {
         task.trees.clear();
         task.forest.clear();
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare.push((task.trees, task.forest));
+        spare.push((task.trees, task.forest, [task.leaves, task.after]));
         after
     }
 }
