@@ -77,7 +77,7 @@ fn scans_begin_where_they_are_told_whatever_was_scanned_before() {
     scan_all();
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(&scan_all);
+            scope.spawn(scan_all);
         }
     });
 }
