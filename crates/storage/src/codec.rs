@@ -121,7 +121,10 @@ pub(crate) fn encode_value(value: U256) -> Vec<u8> {
 
 /// Inverse of [`encode_value`].
 pub(crate) fn decode_value(bytes: &[u8]) -> Result<U256, StorageError> {
-    U256::try_from_be_slice(bytes).ok_or_else(|| damaged("storage value", bytes))
+    let mut word = [0; 32];
+    let place = word.len().checked_sub(bytes.len()).and_then(|zeros| word.get_mut(zeros..));
+    place.ok_or_else(|| damaged("storage value", bytes))?.copy_from_slice(bytes);
+    Ok(U256::from_be_bytes(word))
 }
 
 pub(crate) fn damaged(what: &str, bytes: &[u8]) -> StorageError {

@@ -212,11 +212,15 @@ pub trait StateRead: Read {
     ) -> Result<Option<(Nibbles, Bytes)>, StorageError> {
         let (table, key) = node_key(trie, prefix);
         let above = key.len() - prefix.len();
-        let found = self.first(table, &key, &key)?;
-        let node = |(key, node): (Vec<u8>, Vec<u8>)| {
-            Ok((decode_path(key.get(above..).unwrap_or_default())?, Bytes::from(node)))
-        };
-        found.map(node).transpose()
+        let mut found = None;
+        self.scan(table, &key, &mut |at, node| {
+            if at.starts_with(&key) {
+                let path = decode_path(at.get(above..).unwrap_or_default())?;
+                found = Some((path, Bytes::copy_from_slice(node)));
+            }
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(found)
     }
 
     /// Root entries of the storage tries of these accounts, which are in order. One look-up tells of

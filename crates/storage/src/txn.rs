@@ -2,14 +2,14 @@ use std::{
     borrow::Cow,
     ops::ControlFlow,
     sync::{
-        Arc, OnceLock, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use banyan_primitives::KeyRule;
-use libmdbx::{NoWriteMap, RO, RW, Transaction, TransactionKind, WriteFlags};
+use libmdbx::{Cursor, NoWriteMap, RO, RW, Transaction, TransactionKind, WriteFlags};
 
 use crate::{StorageError, Table, env::Env};
 
@@ -62,19 +62,18 @@ fn get_in<K: TransactionKind>(
     Ok(txn.get(env.handle(table), key)?)
 }
 
-fn scan_in<K: TransactionKind>(
-    txn: &Transaction<'_, K, NoWriteMap>,
-    env: &Env,
-    (table, from): (Table, &[u8]),
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Visit,
+fn scan_with<'txn, K: TransactionKind>(
+    cursor: &mut Cursor<'txn, K>,
+    from: &[u8],
+    mut visit: impl FnMut(&[u8], &[u8]) -> Visit,
 ) -> Result<(), StorageError> {
-    let mut cursor = txn.cursor(env.handle(table))?;
-    let entries = if from.is_empty() { cursor.iter_start() } else { cursor.iter_from(from) };
-    for entry in entries {
-        let (key, value): (Cow<'_, [u8]>, Cow<'_, [u8]>) = entry?;
+    let mut entry = if from.is_empty() { cursor.first()? } else { cursor.set_range(from)? };
+    while let Some((key, value)) = entry {
+        let (key, value): (Cow<'txn, [u8]>, Cow<'txn, [u8]>) = (key, value);
         if visit(&key, &value)?.is_break() {
             break;
         }
+        entry = cursor.next()?;
     }
     Ok(())
 }
@@ -82,12 +81,53 @@ fn scan_in<K: TransactionKind>(
 type RoTransaction<'env> = Transaction<'env, RO, NoWriteMap>;
 
 self_cell::self_cell!(
-    struct ReadCell {
+    struct TxnCell {
         owner: Arc<Env>,
         #[covariant]
         dependent: RoTransaction,
     }
 );
+
+/// A cursor for each table that was scanned, in the order of [`Table`]: where it stands is often near
+/// where the next scan begins.
+type Cursors<'txn> = [Mutex<Option<Cursor<'txn, RO>>>; Table::ALL.len()];
+
+self_cell::self_cell!(
+    struct ReadCell {
+        owner: TxnCell,
+        #[not_covariant]
+        dependent: Cursors,
+    }
+);
+
+impl ReadCell {
+    fn begin(env: &Arc<Env>) -> Result<Self, StorageError> {
+        let txn = TxnCell::try_new(Arc::clone(env), |env| env.mdbx().begin_ro_txn())?;
+        Ok(Self::new(txn, |_| std::array::from_fn(|_| Mutex::new(None))))
+    }
+
+    fn txn(&self) -> &RoTransaction<'_> {
+        self.borrow_owner().borrow_dependent()
+    }
+
+    fn scan(
+        &self,
+        (table, from): (Table, &[u8]),
+        visit: impl FnMut(&[u8], &[u8]) -> Visit,
+    ) -> Result<(), StorageError> {
+        self.with_dependent(|txn, cursors| {
+            let open = || txn.borrow_dependent().cursor(txn.borrow_owner().handle(table));
+            // If another thread uses it, one for this scan alone.
+            let kept = cursors.get(table as usize).and_then(|cursor| cursor.try_lock().ok());
+            let Some(mut kept) = kept else { return scan_with(&mut open()?, from, visit) };
+            let cursor = match &mut *kept {
+                Some(cursor) => cursor,
+                empty => empty.insert(open()?),
+            };
+            scan_with(cursor, from, visit)
+        })
+    }
+}
 
 /// A read transaction, which ends at its deadline whoever still holds it.
 pub(crate) struct Reader {
@@ -113,7 +153,7 @@ impl Reader {
 
     fn with<T>(
         &self,
-        read: impl FnOnce(&RoTransaction<'_>) -> Result<T, StorageError>,
+        read: impl FnOnce(&ReadCell) -> Result<T, StorageError>,
     ) -> Result<T, StorageError> {
         if self.is_expired() {
             self.end();
@@ -121,7 +161,7 @@ impl Reader {
         }
         let cell = self.cell.read().unwrap_or_else(PoisonError::into_inner);
         match cell.as_ref() {
-            Some(cell) => read(cell.borrow_dependent()),
+            Some(cell) => read(cell),
             None => Err(self.expired()),
         }
     }
@@ -142,10 +182,10 @@ impl std::fmt::Debug for ReadTxn {
 impl ReadTxn {
     pub(crate) fn begin(env: &Arc<Env>) -> Result<Self, StorageError> {
         let opened = Instant::now();
-        let cell = match begin_ro(env) {
+        let cell = match ReadCell::begin(env) {
             Err(StorageError::TooManyReaders) => {
                 env.end_expired_readers();
-                begin_ro(env)?
+                ReadCell::begin(env)?
             }
             other => other?,
         };
@@ -167,10 +207,6 @@ impl ReadTxn {
     }
 }
 
-fn begin_ro(env: &Arc<Env>) -> Result<ReadCell, StorageError> {
-    ReadCell::try_new(Arc::clone(env), |env| env.mdbx().begin_ro_txn().map_err(StorageError::from))
-}
-
 /// Entries of a scan between two looks at the clock.
 const ENTRIES_PER_CHECK: usize = 256;
 
@@ -180,7 +216,7 @@ impl Read for ReadTxn {
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.reader.with(|txn| get_in(txn, &self.reader.env, table, key))
+        self.reader.with(|cell| get_in(cell.txn(), &self.reader.env, table, key))
     }
 
     fn scan(
@@ -190,8 +226,8 @@ impl Read for ReadTxn {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visit,
     ) -> Result<(), StorageError> {
         let mut seen = 0;
-        self.reader.with(|txn| {
-            scan_in(txn, &self.reader.env, (table, from), &mut |key, value| {
+        self.reader.with(|cell| {
+            cell.scan((table, from), |key, value| {
                 seen += 1;
                 if seen % ENTRIES_PER_CHECK == 0 && self.reader.is_expired() {
                     return Err(self.reader.expired());
@@ -304,6 +340,6 @@ impl Read for WriteTxn<'_> {
         from: &[u8],
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Visit,
     ) -> Result<(), StorageError> {
-        scan_in(&self.txn, self.env, (table, from), visit)
+        scan_with(&mut self.txn.cursor(self.env.handle(table))?, from, visit)
     }
 }

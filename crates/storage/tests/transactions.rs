@@ -55,6 +55,34 @@ fn a_reader_sees_the_commit_it_began_with() {
 }
 
 #[test]
+fn scans_begin_where_they_are_told_whatever_was_scanned_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    fill(&db, 1);
+    let txn = db.read().unwrap();
+    let check = |from: u32, limit: usize| {
+        let mut found = Vec::new();
+        txn.scan(Table::Codes, &from.to_be_bytes(), &mut |key, _| {
+            found.push(u32::from_be_bytes(key.try_into().unwrap()));
+            let full = found.len() >= limit;
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })
+        .unwrap();
+        assert_eq!(found, (from..500).take(limit).collect::<Vec<_>>());
+    };
+    // Forth and back, the same again, where the last one ended, past the end, after that.
+    let starts =
+        [(7, 3), (9, 3), (10, 1), (400, 200), (0, 1), (0, 600), (777, 5), (499, 2), (3, 40)];
+    let scan_all = || starts.into_iter().for_each(|(from, limit)| check(from, limit));
+    scan_all();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(scan_all);
+        }
+    });
+}
+
+#[test]
 fn a_dropped_write_leaves_no_trace() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());

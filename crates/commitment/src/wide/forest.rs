@@ -1,4 +1,4 @@
-use std::sync::LazyLock;
+use std::{mem::take, sync::LazyLock};
 
 use banyan_primitives::{Account, trie::Leaf};
 use banyan_wide_proof::{Context, EMPTY, Hash, inner_key};
@@ -56,6 +56,12 @@ pub(crate) struct Forest {
     /// Account records, and the leaves that wait for their hashes.
     records: Vec<[u8; 128]>,
     record_leaves: Vec<usize>,
+    /// What [`Forest::subtree`] has on its way: left halves whose right ones are to come, and where
+    /// the two part. Empty between two calls.
+    edge: Vec<(usize, Node)>,
+    /// What is hashed of one level, and the hashes.
+    blocks: Vec<[u8; 64]>,
+    fresh: Vec<Hash>,
 }
 
 impl Default for Forest {
@@ -67,11 +73,24 @@ impl Default for Forest {
             leaf_hashes: Vec::new(),
             records: Vec::new(),
             record_leaves: Vec::new(),
+            edge: Vec::new(),
+            blocks: Vec::new(),
+            fresh: Vec::new(),
         }
     }
 }
 
 impl Forest {
+    /// Forgets everything, but for the memory it took.
+    pub(crate) fn clear(&mut self) {
+        self.hashes.truncate(1);
+        self.levels.iter_mut().for_each(Vec::clear);
+        self.leaves.clear();
+        self.leaf_hashes.clear();
+        self.records.clear();
+        self.record_leaves.clear();
+    }
+
     /// A hash that is known.
     pub(crate) fn known(&mut self, hash: Hash) -> Node {
         let node = Node::new(self.hashes.len(), 0);
@@ -124,16 +143,22 @@ impl Forest {
 
     /// The tree of `leaves`, which are in order and have paths of their own.
     pub(crate) fn subtree(&mut self, leaves: &[(Spot, Node)]) -> Node {
-        match leaves {
-            [] => Node::EMPTY,
-            [(_, leaf)] => *leaf,
-            [(first, _), .., (last, _)] => {
-                let depth = first.parts_from(last);
-                let (left, right) = halves(depth, leaves);
-                let (left, right) = (self.subtree(left), self.subtree(right));
-                self.inner(depth, left, right)
+        let Some((_, last)) = leaves.last() else { return Node::EMPTY };
+        let mut edge = take(&mut self.edge);
+        for ((spot, leaf), (next, _)) in leaves.iter().zip(&leaves[1..]) {
+            let depth = spot.parts_from(next);
+            let mut left = *leaf;
+            while let Some((parts, node)) = edge.pop_if(|(parts, _)| *parts > depth) {
+                left = self.inner(parts, node, left);
             }
+            edge.push((depth, left));
         }
+        let mut tree = *last;
+        while let Some((parts, node)) = edge.pop() {
+            tree = self.inner(parts, node, tree);
+        }
+        self.edge = edge;
+        tree
     }
 
     /// Computes everything that was laid out.
@@ -147,19 +172,19 @@ impl Forest {
         for (leaf, value) in self.record_leaves.iter().zip(values) {
             self.leaves[*leaf][32..].copy_from_slice(&value);
         }
-        self.leaf_hashes = vec![EMPTY; self.leaves.len()];
+        self.leaf_hashes.resize(self.leaves.len(), EMPTY);
         hasher.hash(Mode::Derive(&Context::LEAF), &self.leaves, &mut self.leaf_hashes);
-        let (mut blocks, mut hashes) = (Vec::new(), Vec::new());
-        while let Some(jobs) = self.levels.pop() {
-            let Some(key) = INNER_KEYS.get(self.levels.len()) else { continue };
+        let (mut levels, mut blocks) = (take(&mut self.levels), take(&mut self.blocks));
+        for (jobs, key) in levels.iter_mut().zip(&*INNER_KEYS).rev() {
             blocks.clear();
             blocks.extend(jobs.iter().map(|job| words(self.hash(job.left), self.hash(job.right))));
-            hashes.resize(jobs.len(), EMPTY);
-            hasher.hash(Mode::Keyed(key), &blocks, &mut hashes);
-            for (job, hash) in jobs.iter().zip(&hashes) {
+            self.fresh.resize(jobs.len(), EMPTY);
+            hasher.hash(Mode::Keyed(key), &blocks, &mut self.fresh);
+            for (job, hash) in jobs.drain(..).zip(&self.fresh) {
                 self.hashes[job.out.0 as usize] = *hash;
             }
         }
+        (self.levels, self.blocks) = (levels, blocks);
     }
 
     /// A hash, known from the beginning or since [`Forest::run`].

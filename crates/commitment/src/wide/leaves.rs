@@ -11,9 +11,6 @@ use super::{
 };
 use crate::{CommitmentError, error::damaged};
 
-/// Takes what is read, leaf by leaf.
-type Visit<'a> = &'a mut dyn FnMut(Spot, Leaf);
-
 /// Most accounts and most slots to be read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
@@ -51,7 +48,7 @@ fn visit_leaves<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     limit: Limit,
-    visit: Visit<'_>,
+    visit: &mut impl FnMut(Spot, Leaf),
 ) -> Result<(), CommitmentError> {
     if prefix.depth() <= SHARED_BITS {
         visit_wide(source, prefix, limit, visit)
@@ -68,7 +65,7 @@ pub(crate) fn visit_bucket<S: TrieSource>(
     prefix: &Prefix,
     bucket: &Bucket,
     near: &Spot,
-    visit: Visit<'_>,
+    visit: &mut impl FnMut(Spot, Leaf),
 ) -> Result<(), CommitmentError> {
     // One more than there should be, so that too many are noticed.
     let more = |count| match count {
@@ -110,7 +107,7 @@ fn visit_wide<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     limit: Limit,
-    visit: Visit<'_>,
+    visit: &mut impl FnMut(Spot, Leaf),
 ) -> Result<(), CommitmentError> {
     let (first, last) = prefix.ends();
     let (first, last) = (id(&first[..32]), id(&last[..32]));
@@ -131,7 +128,7 @@ fn visit_deep<S: TrieSource>(
     source: &S,
     prefix: &Prefix,
     limit: Limit,
-    visit: Visit<'_>,
+    visit: &mut impl FnMut(Spot, Leaf),
 ) -> Result<(), CommitmentError> {
     let accounts = accounts_of(source, prefix)?;
     for (account, record) in &accounts {
@@ -167,7 +164,7 @@ fn visit_slots<S: TrieSource>(
     prefix: &Prefix,
     account: B256,
     limit: usize,
-    visit: Visit<'_>,
+    visit: &mut impl FnMut(Spot, Leaf),
 ) -> Result<(), CommitmentError> {
     if limit > 0 {
         let (first, last) = prefix.ends();

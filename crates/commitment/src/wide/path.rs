@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use banyan_primitives::{B256, trie::Nibbles};
 use banyan_wide_proof::{Hash, Key};
 
@@ -10,7 +12,7 @@ pub(crate) const SHARED_BITS: usize = 8 * SHARED;
 
 /// A place in the tree, ordered by path: that of an account (whose path is filled up with zeros), or
 /// of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
     path: [u8; LONGEST],
     /// Of a slot: what follows of its account's id.
@@ -22,6 +24,7 @@ impl Spot {
         Self { path: *Key::of_account_id(id.0).path(), tail: None }
     }
 
+    #[inline]
     pub(crate) fn slot(account: &B256, slot: &B256) -> Self {
         let (_, tail) = account.split_last_chunk().expect("an id has 32 bytes");
         Self { path: *Key::of_slot_id(&account.0, slot.0).path(), tail: Some(*tail) }
@@ -49,11 +52,17 @@ impl Spot {
 
     /// The first bit in which the paths differ; past the end if they do not.
     pub(crate) fn parts_from(&self, other: &Self) -> usize {
-        let bytes = self.path.iter().zip(&other.path).enumerate();
-        let mut differing = bytes.filter(|(_, (a, b))| a != b);
+        let words = self.words().zip(other.words()).enumerate();
+        let mut differing = words.filter(|(_, (a, b))| a != b);
         differing
             .next()
-            .map_or(LONGEST * 8, |(at, (a, b))| at * 8 + (a ^ b).leading_zeros() as usize)
+            .map_or(LONGEST * 8, |(at, (a, b))| at * 64 + (a ^ b).leading_zeros() as usize)
+    }
+
+    /// The path, eight bytes a word: comparing words is much faster than comparing bytes.
+    fn words(&self) -> impl Iterator<Item = u64> {
+        let (words, _) = self.path.as_chunks::<8>();
+        words.iter().map(|word| u64::from_be_bytes(*word))
     }
 
     /// True only of ids that collide.
@@ -67,6 +76,20 @@ impl Spot {
 
     pub(crate) fn bit(&self, depth: usize) -> bool {
         bit(&self.path, depth)
+    }
+}
+
+impl Ord for Spot {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mut words = self.words().zip(other.words());
+        let order = words.find_map(|(a, b)| Some(a.cmp(&b)).filter(|order| order.is_ne()));
+        order.unwrap_or_else(|| self.tail.cmp(&other.tail))
+    }
+}
+
+impl PartialOrd for Spot {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -176,6 +199,24 @@ mod tests {
         assert!(prefix.contains(&spot) && prefix.contains(&Spot::account(&account)));
         let other = prefix.child(!spot.bit(SHARED_BITS));
         assert!(!other.contains(&spot) && other.contains(&Spot::account(&account)));
+    }
+
+    #[test]
+    fn spots_are_compared_as_their_bytes_are() {
+        let places = [0, 7, 8, 15, 16, 31];
+        let near = places.map(|at| {
+            let mut id = B256::repeat_byte(0x42);
+            id[at] ^= 1 << (at % 8);
+            id
+        });
+        let slots = near.iter().flat_map(|a| near.iter().map(|b| Spot::slot(a, b)));
+        let spots: Vec<_> = slots.chain(near.iter().map(Spot::account)).collect();
+        for (one, two) in spots.iter().flat_map(|one| spots.iter().map(move |two| (one, two))) {
+            let bytes = (one.path, one.tail).cmp(&(two.path, two.tail));
+            assert_eq!(one.cmp(two), bytes, "{one:?} {two:?}");
+            let parts = (0..LONGEST * 8).find(|depth| one.bit(*depth) != two.bit(*depth));
+            assert_eq!(one.parts_from(two), parts.unwrap_or(LONGEST * 8));
+        }
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Trees {
         Tree::Inner(index)
     }
 
+    /// Forgets everything, but for the memory it took.
+    pub(crate) fn clear(&mut self) {
+        self.pairs.clear();
+    }
+
     pub(crate) fn pair(&self, index: u32) -> [Tree; 2] {
         self.pairs[index as usize]
     }
@@ -121,7 +126,8 @@ impl Trees {
     /// Bytes of a row: number of tags (2, big-endian) ‖ tags in preorder, four a byte from the
     /// highest bits ‖ accounts and slots (1 each) of every bucket ‖ hashes of buckets and rows.
     pub(crate) fn encode(&self, forest: &Forest, tree: Tree) -> Vec<u8> {
-        let mut row = Row { hashes: Vec::with_capacity(32 * 32), ..Default::default() };
+        let (counts, hashes) = (Vec::with_capacity(2 * 32), Vec::with_capacity(32 * 32));
+        let mut row = Row { tags: 0, packed: Vec::with_capacity(64), counts, hashes };
         self.encode_into(forest, tree, &mut row);
         let count = u16::try_from(row.tags).expect("a row has few entries, and they few levels");
         [&count.to_be_bytes(), &*row.packed, &row.counts, &row.hashes].concat()
@@ -200,7 +206,6 @@ impl Trees {
 }
 
 /// A row being written.
-#[derive(Default)]
 struct Row {
     tags: usize,
     packed: Vec<u8>,

@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
 use banyan_primitives::{
     B256, Bytes,
     trie::{HashedDiff, Nibbles, NodeDiff, TrieId, TrieSource},
@@ -48,9 +50,10 @@ pub fn wide_root<S: TrieSource + Sync>(
         Bytes::from([root.as_slice(), &row].concat())
     });
     let mut nodes = NodeDiff::default();
-    nodes.accounts.extend(task.removed.into_iter().map(|path| (path, None)));
-    nodes.accounts.extend(task.written.into_iter().map(|(path, row)| (path, Some(row))));
-    nodes.accounts.insert(Nibbles::new(), row);
+    // Of two entries with one path the last counts.
+    let removed = task.removed.into_iter().map(|path| (path, None));
+    let written = task.written.into_iter().map(|(path, row)| (path, Some(row)));
+    nodes.accounts = removed.chain(written).chain([(Nibbles::new(), row)]).collect();
     Ok(RootOutput { root: B256::from(root), nodes, ..Default::default() })
 }
 
@@ -73,14 +76,23 @@ pub(crate) struct Task<'a, S> {
     /// The leaves of a bucket before and after, kept for the next one.
     leaves: Leaves,
     after: Leaves,
+    spare: Arc<Spare>,
 }
+
+/// Memory of parts that are done, for the next ones: to have it grow anew for each costs more than
+/// what is written there.
+type Spare = Mutex<Vec<(Trees, Forest, [Leaves; 2])>>;
 
 impl<'a, S: TrieSource> Task<'a, S> {
     pub(crate) fn new(source: &'a S) -> Self {
-        let (trees, forest) = (Trees::default(), Forest::default());
+        Self::with(source, Arc::default())
+    }
+
+    fn with(source: &'a S, spare: Arc<Spare>) -> Self {
+        let used = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let (trees, forest, [leaves, after]) = used.unwrap_or_default();
         let (removed, sealed, written) = (Vec::new(), Vec::new(), Vec::new());
-        let (leaves, after) = (Vec::new(), Vec::new());
-        Self { source, trees, forest, removed, sealed, written, leaves, after }
+        Self { source, trees, forest, removed, sealed, written, leaves, after, spare }
     }
 
     /// The root, and the row that stands there.
@@ -263,7 +275,9 @@ impl<S: TrieSource + Sync> Task<'_, S> {
             Tree::Row(_) => {
                 let (mut place, mut before) = self.open_row(&prefix)?;
                 let path = place.nibbles();
-                if !changes.iter().all(|(spot, _)| place.contains(spot)) {
+                // They are in order.
+                let ends = [changes.first(), changes.last()];
+                if !ends.into_iter().flatten().all(|(spot, _)| place.contains(spot)) {
                     before = self.hang(before, &place, prefix.depth());
                     place = prefix;
                 }
@@ -328,7 +342,7 @@ impl<S: TrieSource + Sync> Task<'_, S> {
         prefix: Prefix,
         changes: &[Change],
     ) -> Result<Option<(Self, Tree)>, CommitmentError> {
-        let mut task = Self::new(self.source);
+        let mut task = Self::with(self.source, Arc::clone(&self.spare));
         let before = self.trees.moved(tree, &self.forest, (&mut task.trees, &mut task.forest));
         let after = task.update(before, prefix, changes)?;
         if after == before {
@@ -343,6 +357,11 @@ impl<S: TrieSource + Sync> Task<'_, S> {
         let Some((mut task, after)) = part else { return before };
         self.removed.append(&mut task.removed);
         self.written.append(&mut task.written);
-        task.trees.moved(after, &task.forest, (&mut self.trees, &mut self.forest))
+        let after = task.trees.moved(after, &task.forest, (&mut self.trees, &mut self.forest));
+        task.trees.clear();
+        task.forest.clear();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.push((task.trees, task.forest, [task.leaves, task.after]));
+        after
     }
 }
